@@ -34,17 +34,28 @@ Deno.test("assertions hold and fail as they should", async () => {
   assert(1);
   assertThrows(() => assert(0), AssertionError);
   assertEquals({ a: [1] }, { a: [1] });
-  assertThrows(() => assertEquals<unknown>({ a: 1 }, { a: "1" }), AssertionError);
+  assertThrows(
+    () => assertEquals<unknown>({ a: 1 }, { a: "1" }),
+    AssertionError,
+  );
   assertStrictEquals(NaN, NaN);
   assertThrows(() => assertStrictEquals({}, {}), AssertionError);
   assertStringIncludes("abc", "b");
   assertThrows(() => assertStringIncludes("abc", "x"), AssertionError);
   assertThrows(() => assertThrows(() => {}), AssertionError);
-  const error = assertThrows(() => {
-    throw new RangeError("too big");
-  }, RangeError, "big");
+  const error = assertThrows(
+    () => {
+      throw new RangeError("too big");
+    },
+    RangeError,
+    "big",
+  );
   assertEquals(error.message, "too big");
-  await assertRejects(() => Promise.reject(new TypeError("no")), TypeError, "no");
+  await assertRejects(
+    () => Promise.reject(new TypeError("no")),
+    TypeError,
+    "no",
+  );
   await assertRejects(
     () => assertRejects(() => Promise.resolve()),
     AssertionError,

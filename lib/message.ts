@@ -1,0 +1,136 @@
+/** Messages as they stand on the wire, and their checked decoding. */
+
+/** The payload of a message. */
+export interface Body {
+  /** What kind of message this is. */
+  type: string;
+  /** The sender's number for this message. */
+  msg_id?: number;
+  /** Of a reply: the `msg_id` of the request that it answers. */
+  in_reply_to?: number;
+  /** Whatever else this type of message has. */
+  [key: string]: unknown;
+}
+
+/** A message between two nodes, or between a client and a node. */
+export interface Message<B = Body> {
+  /** The node or client that this message comes from. */
+  src: string;
+  /** The node or client that this message goes to. */
+  dest: string;
+  /** The payload. */
+  body: B;
+}
+
+/** Thrown by {@linkcode decode}: the line is not a message. */
+export class InvalidMessageError extends Error {
+  override name = "InvalidMessageError";
+  /** Where the sender can be told: its id, its message's `msg_id`, and the `dest` it wrote to. */
+  readonly replyTo: { src: string; dest: string; msgId: number } | undefined;
+
+  /**
+   * Remembers whom to tell.
+   *
+   * @param reason What is wrong with the line.
+   * @param line What was parsed of it, to find out whom to tell.
+   */
+  constructor(reason: string, line?: unknown) {
+    super(reason);
+    const { src, dest, body } = (line ?? {}) as Partial<Message>;
+    if (
+      isId(src) && isObject(body) && isMsgId(body.msg_id) &&
+      body.in_reply_to === undefined
+    ) {
+      this.replyTo = {
+        src,
+        dest: isId(dest) ? dest : "",
+        msgId: body.msg_id,
+      };
+    }
+  }
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
+function isId(value: unknown): value is string {
+  return typeof value === "string" && value !== "";
+}
+
+function isMsgId(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+/**
+ * Parses one line and checks that it is a message: `src`, `dest` and
+ * `body.type` strings, `msg_id` and `in_reply_to`, where there are any,
+ * non-negative integers below 2^53.
+ *
+ * @example
+ * ```ts
+ * import { decode } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const message = decode('{"src":"c1","dest":"n1","body":{"type":"read","msg_id":1}}');
+ * assertEquals(message.body.type, "read");
+ * ```
+ *
+ * @param line One line of input.
+ * @throws {InvalidMessageError} Says what is wrong, and whom to tell if that can be known.
+ */
+export function decode(line: string): Message {
+  let message;
+  try {
+    message = JSON.parse(line);
+  } catch (error) {
+    throw new InvalidMessageError(`not JSON: ${(error as Error).message}`);
+  }
+  if (!isObject(message)) {
+    throw new InvalidMessageError("the message is not an object");
+  }
+  const { src, dest, body } = message;
+  if (!isId(src)) {
+    throw new InvalidMessageError("'src' is not a non-empty string");
+  }
+  if (!isId(dest)) {
+    throw new InvalidMessageError("'dest' is not a non-empty string", message);
+  }
+  if (!isObject(body)) throw new InvalidMessageError("'body' is not an object");
+  if (typeof body.type !== "string") {
+    throw new InvalidMessageError("'body.type' is not a string", message);
+  }
+  for (const key of ["msg_id", "in_reply_to"] as const) {
+    if (body[key] !== undefined && !isMsgId(body[key])) {
+      throw new InvalidMessageError(
+        `'body.${key}' is not a non-negative integer below 2^53: ${
+          JSON.stringify(body[key]).slice(0, 40)
+        }`,
+        { ...message, body: { ...body, in_reply_to: undefined } },
+      );
+    }
+  }
+  return message as unknown as Message;
+}
+
+/**
+ * The message's line, without the newline.
+ *
+ * @example
+ * ```ts
+ * import { encode } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(
+ *   encode({ src: "n1", dest: "c1", body: { type: "read_ok" } }),
+ *   '{"src":"n1","dest":"c1","body":{"type":"read_ok"}}',
+ * );
+ * ```
+ *
+ * @param message What to send.
+ * @throws {RangeError} The body is nested too deeply for `JSON.stringify`.
+ * @throws {TypeError} The body holds a cycle or a BigInt.
+ */
+export function encode(message: Message): string {
+  return JSON.stringify(message);
+}

@@ -1,0 +1,37 @@
+/**
+ * Maelstrom nodes whose RPC callbacks never leak.
+ *
+ * @example An echo node
+ * ```ts
+ * import { Node } from "@gyre/node";
+ *
+ * const node = new Node();
+ * node.on<{ echo: unknown }>("echo", ({ body }) => ({ echo: body.echo }));
+ * // then, on Deno: await serve(node, { lines: new TextLineStream() });
+ * ```
+ *
+ * @module
+ */
+export { type Clock, MAX_DELAY_MS, systemClock } from "./clock.ts";
+export { ErrorCode, isDefinite, RpcError } from "./errors.ts";
+export {
+  type Body,
+  decode,
+  encode,
+  InvalidMessageError,
+  type Message,
+} from "./message.ts";
+export {
+  type Handler,
+  type HandlerResult,
+  type LogLevel,
+  Node,
+  type NodeOptions,
+  type NodeStats,
+  type RpcOptions,
+  type SendBody,
+  type Transport,
+} from "./node.ts";
+export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
+export type { ReapReport } from "./reaper.ts";
+export { callbacks } from "./workloads/callbacks.ts";

@@ -1,0 +1,614 @@
+/** A Maelstrom node: identity, handlers, sending, RPCs. */
+import { checkDuration, type Clock, systemClock } from "./clock.ts";
+import { ErrorCode, RpcError } from "./errors.ts";
+import {
+  type Body,
+  decode,
+  encode,
+  InvalidMessageError,
+  type Message,
+} from "./message.ts";
+import {
+  PendingRpcs,
+  type PendingRpcsStats,
+  type RpcCallback,
+} from "./pending_rpcs.ts";
+import { Reaper, type ReapReport } from "./reaper.ts";
+
+/** How important a log line is, the most important first. */
+export type LogLevel = "error" | "warn" | "info" | "debug";
+
+/** What carries a node's messages. */
+export interface Transport {
+  /**
+   * Sends one message.
+   *
+   * @param line The message's JSON, without a newline.
+   */
+  send(line: string): void;
+  /**
+   * Resolves once the input that can be read now without waiting has been
+   * handed to the node; `undefined`, or absent, when there is none.
+   */
+  caughtUp?(): Promise<void> | undefined;
+}
+
+/** Options of a {@linkcode Node}. */
+export interface NodeOptions {
+  /**
+   * The time for deadlines and periodic work.
+   *
+   * @default {systemClock}
+   */
+  clock?: Clock;
+  /**
+   * How long an RPC waits for its reply, in ms, from 1 to 24 days, unless the call says otherwise.
+   *
+   * @default {2000}
+   */
+  rpcTimeoutMs?: number;
+  /**
+   * Look for expired callbacks at this interval, in ms, instead of at the earliest deadline.
+   *
+   * @default {undefined}
+   */
+  reapIntervalMs?: number | undefined;
+  /**
+   * How many RPCs may be pending at once; one more fails with error 11.
+   *
+   * @default {1_000_000}
+   */
+  maxPending?: number;
+  /**
+   * Where log lines go.
+   *
+   * @default {nowhere}
+   */
+  log?: (level: LogLevel, text: string) => void;
+  /**
+   * Told of each reap that reaped something.
+   *
+   * @default {nobody}
+   */
+  onReap?: (report: ReapReport) => void;
+}
+
+/** Options of one RPC. */
+export interface RpcOptions {
+  /**
+   * How long to wait for the reply, in ms, from 1 to 24 days.
+   *
+   * @default the node's `rpcTimeoutMs`
+   */
+  timeoutMs?: number;
+  /** Cancels the RPC: its callback is invoked with an error whose `cause` is the signal's reason. */
+  signal?: AbortSignal;
+}
+
+/** A body to send: its ids are filled in. */
+export type SendBody = { type: string; [key: string]: unknown };
+
+/** What a handler returns: the reply's body, `<type>_ok` by default, or nothing when there is no reply (yet). */
+// deno-lint-ignore no-explicit-any
+export type HandlerResult = { type?: string; [key: string]: any } | void;
+
+/** Handles the requests of one type. An `RpcError` that it throws becomes the reply; any other error one of code 13. */
+export type Handler<B = Body> = (
+  request: Message<B & Body>,
+) => HandlerResult | Promise<HandlerResult>;
+
+/** Counters of a node. */
+export interface NodeStats extends PendingRpcsStats {
+  /** Lines that were no valid message. */
+  invalid_lines: number;
+  /** Ms since the node was created. */
+  uptime_ms: number;
+  /** Messages received. */
+  received: number;
+  /** Messages sent. */
+  sent: number;
+  /** Handlers and callbacks that threw. */
+  failures: number;
+}
+
+/**
+ * A node. It knows nothing of stdin and stdout: it is handed lines
+ * ({@linkcode Node.receive}) and hands lines to its {@linkcode Transport}.
+ *
+ * @example
+ * ```ts
+ * import { Node } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const sent: string[] = [];
+ * const node = new Node();
+ * node.connect({ send: (line) => sent.push(line) });
+ * node.on<{ echo: string }>("echo", ({ body }) => ({ echo: body.echo }));
+ *
+ * node.receive('{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}');
+ * node.receive('{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":2,"echo":"hi"}}');
+ * assertEquals(
+ *   sent[1],
+ *   '{"src":"n1","dest":"c1","body":{"type":"echo_ok","echo":"hi","in_reply_to":2,"msg_id":1}}',
+ * );
+ * ```
+ */
+export class Node {
+  readonly #clock: Clock;
+  readonly #rpcTimeoutMs: number;
+  readonly #log: (level: LogLevel, text: string) => void;
+  readonly #pending: PendingRpcs;
+  readonly #reaper: Reaper;
+  readonly #startedAt: number;
+  readonly #handlers: Map<string, Handler> = new Map();
+  readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
+  readonly #running: Set<Promise<void>> = new Set();
+  #transport: Transport | undefined;
+  #nodeId: string | undefined;
+  #nodeIds: readonly string[] = [];
+  #nextMsgId = 0;
+  #closed = false;
+  #received = 0;
+  #sent = 0;
+  #invalidLines = 0;
+  #failures = 0;
+
+  /**
+   * A node that has no identity yet: `init` gives it one.
+   *
+   * @param options Clock, timeouts, limits, log.
+   * @throws {RangeError} An option is out of range.
+   */
+  constructor(options: NodeOptions = {}) {
+    const {
+      clock = systemClock,
+      rpcTimeoutMs = 2000,
+      reapIntervalMs,
+      maxPending = 1_000_000,
+      log = () => {},
+      onReap = () => {},
+    } = options;
+    checkDuration(rpcTimeoutMs, "rpcTimeoutMs");
+    if (reapIntervalMs !== undefined) {
+      checkDuration(reapIntervalMs, "reapIntervalMs");
+    }
+    if (!Number.isSafeInteger(maxPending) || maxPending < 0) {
+      throw new RangeError(
+        `'maxPending' must be a non-negative integer: current value is ${maxPending}`,
+      );
+    }
+    this.#clock = clock;
+    this.#rpcTimeoutMs = rpcTimeoutMs;
+    this.#log = log;
+    this.#startedAt = clock.now();
+    this.#pending = new PendingRpcs(
+      maxPending,
+      (error) => this.#failed("an RPC callback", error),
+    );
+    this.#reaper = new Reaper({
+      pending: this.#pending,
+      clock,
+      intervalMs: reapIntervalMs,
+      caughtUp: () => this.#transport?.caughtUp?.(),
+      report: (report) => {
+        log(
+          "info",
+          `reaped ${report.count} expired callback${
+            report.count === 1 ? "" : "s"
+          }, the oldest ${
+            Math.round(report.oldestAgeMs)
+          } ms old; ${report.remaining} pending`,
+        );
+        onReap(report);
+      },
+    });
+  }
+
+  /** This node's id, such as "n1"; empty before `init`. */
+  get nodeId(): string {
+    return this.#nodeId ?? "";
+  }
+
+  /** The ids of all nodes of the cluster, this one's included; empty before `init`. */
+  get nodeIds(): readonly string[] {
+    return this.#nodeIds;
+  }
+
+  /** How many RPC callbacks wait for a reply. */
+  get pendingCount(): number {
+    return this.#pending.size;
+  }
+
+  /** Counters since the start. */
+  stats(): NodeStats {
+    return {
+      ...this.#pending.stats(),
+      invalid_lines: this.#invalidLines,
+      uptime_ms: Math.round(this.#clock.now() - this.#startedAt),
+      received: this.#received,
+      sent: this.#sent,
+      failures: this.#failures,
+    };
+  }
+
+  /**
+   * Sets what carries the node's messages.
+   *
+   * @param transport Where sent messages go.
+   */
+  connect(transport: Transport): void {
+    this.#transport = transport;
+  }
+
+  /**
+   * Sets the handler of a type of request. One for `init` runs when the node
+   * knows its identity, before `init_ok` is sent.
+   *
+   * @param type The request's `type`.
+   * @param handler Returns the reply's body, or nothing for no reply.
+   * @throws {Error} That type has a handler already.
+   */
+  on<B = Body>(type: string, handler: Handler<B>): void {
+    if (this.#handlers.has(type)) {
+      throw new Error(`Cannot set a second handler for '${type}'`);
+    }
+    this.#handlers.set(type, handler as Handler);
+  }
+
+  /**
+   * Sends a message that is no reply and expects none.
+   *
+   * @param dest The node to send to.
+   * @param body The payload; a `msg_id` is filled in.
+   * @returns The message's `msg_id`.
+   * @throws {Error} The node is not connected to a transport.
+   * @throws {RangeError} The body is nested too deeply to be written.
+   */
+  send(dest: string, body: SendBody): number {
+    return this.#send(this.nodeId, dest, body);
+  }
+
+  /**
+   * Answers a request; one that has no `msg_id` can't be answered, and isn't.
+   *
+   * @param request The request.
+   * @param body The reply's payload: its type is `<request type>_ok` by default; `in_reply_to` and `msg_id` are filled in.
+   * @throws {Error} The node is not connected to a transport.
+   * @throws {RangeError} The body is nested too deeply to be written.
+   */
+  reply(
+    request: Message,
+    body: { type?: string; [key: string]: unknown },
+  ): void {
+    const { src, dest, body: { type, msg_id } } = request;
+    if (msg_id === undefined) return;
+    this.#send(this.#nodeId ?? dest, src, {
+      type: `${type}_ok`,
+      ...body,
+      in_reply_to: msg_id,
+    });
+  }
+
+  /**
+   * Sends an RPC; resolves with its reply's body. Rejects with an
+   * {@linkcode RpcError}: the reply's own, a timeout (code 0), a full table
+   * (code 11), or a cancellation (code 13).
+   *
+   * @param dest The node that must answer.
+   * @param body The request; a `msg_id` is filled in.
+   * @param options Timeout and signal.
+   */
+  rpc<R = Body>(
+    dest: string,
+    body: SendBody,
+    options?: RpcOptions,
+  ): Promise<R & Body>;
+  /**
+   * Sends an RPC; invokes the callback exactly once, with its reply's body or
+   * an {@linkcode RpcError}. Costs no timer and no promise.
+   *
+   * @param dest The node that must answer.
+   * @param body The request; a `msg_id` is filled in.
+   * @param options Timeout and signal.
+   * @param callback Invoked with the outcome.
+   * @returns The RPC's `msg_id`.
+   * @throws {RangeError} `timeoutMs` is out of range.
+   * @throws {RpcError} Too many RPCs are pending (code 11), or the node is closed or the signal aborted (13): nothing was sent.
+   */
+  rpc<R = Body>(
+    dest: string,
+    body: SendBody,
+    options: RpcOptions,
+    callback: RpcCallback<R & Body>,
+  ): number;
+  rpc<R = Body>(
+    dest: string,
+    body: SendBody,
+    options: RpcOptions = {},
+    callback?: RpcCallback<R & Body>,
+  ): Promise<R & Body> | number {
+    if (callback !== undefined) {
+      return this.#rpc(dest, body, options, callback as RpcCallback);
+    }
+    return new Promise((resolve, reject) =>
+      this.#rpc(
+        dest,
+        body,
+        options,
+        (error, reply) => error ? reject(error) : resolve(reply as R & Body),
+      )
+    );
+  }
+
+  /**
+   * Calls a function at a fixed interval, from `init` until the node closes.
+   * What it throws is logged.
+   *
+   * @param ms The interval in ms, from 1 to 24 days.
+   * @param fn What to call; may be async, and is not waited for.
+   * @returns Stops it.
+   * @throws {RangeError} `ms` is out of range.
+   */
+  every(ms: number, fn: () => unknown): () => void {
+    checkDuration(ms, "ms");
+    let cancel: (() => void) | undefined;
+    const tick = () => {
+      cancel = this.#clock.setTimer(tick, Math.ceil(ms));
+      this.#guard("periodic work", fn);
+    };
+    const work = {
+      start: () => {
+        cancel ??= this.#clock.setTimer(tick, Math.ceil(ms));
+      },
+      stop: () => {
+        cancel?.();
+        this.#periodic.delete(work);
+      },
+    };
+    if (this.#closed) return work.stop;
+    this.#periodic.add(work);
+    if (this.#nodeId !== undefined) work.start();
+    return work.stop;
+  }
+
+  /**
+   * Takes in one line. Never throws: what is wrong with it is answered, or
+   * logged and counted.
+   *
+   * @param line One message's JSON; an empty line is passed over.
+   */
+  receive(line: string): void {
+    if (line === "") return;
+    let message;
+    try {
+      message = decode(line);
+    } catch (error) {
+      this.reject(line, error as InvalidMessageError);
+      return;
+    }
+    this.#received++;
+    const { body } = message;
+    if (body.in_reply_to !== undefined) {
+      const outcome = this.#pending.settle(message);
+      if (outcome === "replied") this.#reaper.update();
+      else {
+        this.#log(
+          "debug",
+          `${outcome} reply to ${body.in_reply_to} from ${message.src}`,
+        );
+      }
+    } else this.#handle(message);
+  }
+
+  /**
+   * Counts and logs input that is no message, and tells its sender if it can.
+   *
+   * @param line The input, or the start of it.
+   * @param error What is wrong with it.
+   */
+  reject(line: string, error: Error): void {
+    this.#invalidLines++;
+    const start = JSON.stringify(line.slice(0, 100));
+    this.#log("warn", `invalid line: ${error.message}: ${start}`);
+    if (error instanceof InvalidMessageError && error.replyTo) {
+      const { src, dest, msgId } = error.replyTo;
+      this.#replyError(
+        { src, dest, body: { type: "", msg_id: msgId } },
+        new RpcError(ErrorCode.malformedRequest, error.message),
+      );
+    }
+  }
+
+  /**
+   * Stops periodic work, cancels every pending RPC with an error, and waits
+   * for the handlers that are running.
+   *
+   * @param graceMs How long to wait for handlers, in ms.
+   */
+  async close(graceMs = 1000): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    for (const work of this.#periodic) work.stop();
+    this.#reaper.stop();
+    this.#pending.cancelAll(cancelled("the node is shutting down"));
+    if (this.#running.size === 0) return;
+    let cancelTimer = () => {};
+    const grace = new Promise<void>((resolve) => {
+      cancelTimer = this.#clock.setTimer(resolve, graceMs);
+    });
+    await Promise.race([Promise.all(this.#running), grace]);
+    cancelTimer();
+  }
+
+  #send(src: string, dest: string, body: SendBody): number {
+    if (this.#transport === undefined) {
+      throw new Error("Cannot send as the node is not connected");
+    }
+    const msgId = this.#nextMsgId;
+    const line = encode({ src, dest, body: { ...body, msg_id: msgId } });
+    this.#nextMsgId++;
+    this.#sent++;
+    this.#transport.send(line);
+    return msgId;
+  }
+
+  #rpc(
+    dest: string,
+    body: SendBody,
+    { timeoutMs = this.#rpcTimeoutMs, signal }: RpcOptions,
+    callback: RpcCallback,
+  ): number {
+    checkDuration(timeoutMs, "timeoutMs");
+    if (this.#closed) throw cancelled("the node is shutting down");
+    if (signal?.aborted) throw cancelled("aborted", signal.reason);
+    this.#pending.checkRoom();
+    const msgId = this.#send(this.nodeId, dest, body);
+    if (signal) callback = this.#abortable(msgId, signal, callback);
+    this.#pending.register(
+      msgId,
+      dest,
+      this.#clock.now(),
+      timeoutMs,
+      callback,
+    );
+    this.#reaper.update();
+    return msgId;
+  }
+
+  #abortable(
+    msgId: number,
+    signal: AbortSignal,
+    callback: RpcCallback,
+  ): RpcCallback {
+    const abort = () => {
+      this.#pending.cancel(msgId, cancelled("aborted", signal.reason));
+      this.#reaper.update();
+    };
+    signal.addEventListener("abort", abort);
+    return (...outcome) => {
+      signal.removeEventListener("abort", abort);
+      callback(...outcome);
+    };
+  }
+
+  #handle(message: Message): void {
+    const { type } = message.body;
+    if (type === "init") return this.#init(message);
+    if (this.#nodeId === undefined) {
+      return this.#replyError(
+        message,
+        new RpcError(
+          ErrorCode.temporarilyUnavailable,
+          `${message.dest} has not been initialized yet`,
+        ),
+      );
+    }
+    const handler = this.#handlers.get(type);
+    if (handler === undefined) {
+      return this.#replyError(
+        message,
+        new RpcError(
+          ErrorCode.notSupported,
+          `message type ${JSON.stringify(type)} is not supported`,
+        ),
+      );
+    }
+    this.#run(message, handler);
+  }
+
+  #run(request: Message, handler: Handler): void {
+    try {
+      const result = handler(request);
+      if (result instanceof Promise) {
+        const run = result
+          .then((body) => body && this.reply(request, body))
+          .catch((error) => this.#replyError(request, error))
+          .then(() => void this.#running.delete(run));
+        this.#running.add(run);
+      } else if (result) this.reply(request, result);
+    } catch (error) {
+      this.#replyError(request, error);
+    }
+  }
+
+  #init(message: Message): void {
+    const { node_id, node_ids } = message.body;
+    let problem;
+    if (typeof node_id !== "string" || node_id === "") {
+      problem = "'node_id' is not a non-empty string";
+    } else if (
+      !Array.isArray(node_ids) ||
+      !node_ids.every((id) => typeof id === "string")
+    ) {
+      problem = "'node_ids' is not an array of strings";
+    } else if (
+      this.#nodeId !== undefined &&
+      (this.#nodeId !== node_id ||
+        JSON.stringify(this.#nodeIds) !== JSON.stringify(node_ids))
+    ) {
+      problem = `already initialized as ${this.#nodeId}`;
+    }
+    if (problem !== undefined) {
+      return this.#replyError(
+        message,
+        new RpcError(ErrorCode.malformedRequest, `init: ${problem}`),
+      );
+    }
+    if (this.#nodeId !== undefined) return this.reply(message, {});
+    this.#nodeId = node_id as string;
+    this.#nodeIds = Object.freeze([...node_ids as string[]]);
+    this.#log("info", `initialized as ${node_id} of ${node_ids}`);
+    for (const work of this.#periodic) work.start();
+    const handler = this.#handlers.get("init");
+    if (handler === undefined) return this.reply(message, {});
+    this.#run(message, (request) => {
+      const result = handler(request);
+      return result instanceof Promise ? result.then(() => ({})) : {};
+    });
+  }
+
+  #replyError(request: Message, error: unknown): void {
+    if (!(error instanceof RpcError)) {
+      this.#failed(
+        `the handler of ${JSON.stringify(request.body.type)}`,
+        error,
+      );
+      error = new RpcError(ErrorCode.crash, describe(error));
+    }
+    const { code, message } = error as RpcError;
+    this.#guard(
+      "a reply",
+      () => this.reply(request, { type: "error", code, text: message }),
+    );
+  }
+
+  /** Runs what must not harm its caller. */
+  #guard(what: string, fn: () => unknown): void {
+    try {
+      const result = fn();
+      if (result instanceof Promise) {
+        result.catch((error) => this.#failed(what, error));
+      }
+    } catch (error) {
+      this.#failed(what, error);
+    }
+  }
+
+  #failed(what: string, error: unknown): void {
+    this.#failures++;
+    this.#log("error", `${what} failed: ${describe(error)}`);
+    if (error instanceof Error && error.stack) this.#log("debug", error.stack);
+  }
+}
+
+function cancelled(text: string, cause?: unknown): RpcError {
+  return new RpcError(ErrorCode.crash, `RPC cancelled: ${text}`, { cause });
+}
+
+function describe(error: unknown): string {
+  try {
+    return String(error);
+  } catch { // such as an object without a prototype
+    return "an error that can't be shown";
+  }
+}

@@ -1,0 +1,136 @@
+/** When to look for expired callbacks. */
+import type { Clock } from "./clock.ts";
+import type { PendingRpcs } from "./pending_rpcs.ts";
+
+/** What one reap did; empty ones are not reported. */
+export interface ReapReport {
+  /** How many callbacks were reaped. */
+  count: number;
+  /** The age in ms, when it was reaped, of the oldest of them. */
+  oldestAgeMs: number;
+  /** How many callbacks are still pending. */
+  remaining: number;
+}
+
+/** Options of a {@linkcode Reaper}. */
+export interface ReaperOptions {
+  /** The callbacks. */
+  pending: PendingRpcs;
+  /** The clock of their deadlines. */
+  clock: Clock;
+  /**
+   * Scan at this interval in ms instead of at the earliest deadline.
+   *
+   * @default {undefined}
+   */
+  intervalMs?: number | undefined;
+  /** Told of each reap that reaped something. */
+  report: (report: ReapReport) => void;
+  /**
+   * Resolves once the input that can be read now without waiting has been
+   * handled, or is `undefined` when there is none to be waited for.
+   */
+  caughtUp: () => Promise<void> | undefined;
+}
+
+/** How long a slice of a reap may take before the event loop gets its turn, in ms. */
+const SLICE_MS = 4;
+/** How many callbacks are reaped between two looks at the clock. */
+const SLICE_STEP = 8;
+/** How long past its deadline a callback may wait for input to be handled, in ms. */
+const GRACE_MS = 2000;
+
+/**
+ * Reaps expired callbacks: at their deadlines with one timer armed for the
+ * earliest, or at a fixed interval. Either way no timer exists while nothing
+ * is pending, input that is readable is handled first (for at most
+ * 2 s), and a long reap hands the event loop back every few milliseconds.
+ */
+export class Reaper {
+  readonly #options: ReaperOptions;
+  #cancelTimer: (() => void) | undefined;
+  #armedFor = Infinity;
+  #round = 0;
+  #reaping = false;
+
+  /** @param options What to reap, when, and whom to tell. */
+  constructor(options: ReaperOptions) {
+    this.#options = options;
+  }
+
+  /** To be called whenever a callback has been registered or settled. */
+  update(): void {
+    if (this.#reaping) return; // re-arms when it is done
+    const { pending, clock, intervalMs } = this.#options;
+    if (pending.size === 0) return this.#disarm();
+    const now = clock.now();
+    if (intervalMs !== undefined) {
+      if (this.#cancelTimer === undefined) this.#arm(now + intervalMs, now);
+    } else if (pending.firstDeadline < this.#armedFor) {
+      this.#arm(pending.firstDeadline, now);
+    }
+  }
+
+  /** Stops for good. */
+  stop(): void {
+    this.#disarm();
+    this.#round++;
+    this.#reaping = true;
+  }
+
+  #arm(deadline: number, now: number): void {
+    this.#disarm();
+    this.#armedFor = deadline;
+    this.#cancelTimer = this.#options.clock.setTimer(() => {
+      this.#disarm();
+      this.#fire();
+    }, Math.max(0, Math.ceil(deadline - now)));
+  }
+
+  #disarm(): void {
+    this.#cancelTimer?.();
+    this.#cancelTimer = undefined;
+    this.#armedFor = Infinity;
+  }
+
+  #fire(): void {
+    const { pending, clock, caughtUp } = this.#options;
+    const now = clock.now();
+    if (pending.firstDeadline > now) return this.update();
+    this.#reaping = true;
+    const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
+    const handled = caughtUp();
+    if (handled === undefined) return this.#slice(now, report);
+    const round = ++this.#round;
+    const start = () => {
+      if (round !== this.#round) return;
+      this.#round++;
+      cancelGrace();
+      this.#slice(now, report);
+    };
+    const cancelGrace = clock.setTimer(start, GRACE_MS);
+    handled.then(start);
+  }
+
+  #slice(due: number, report: ReapReport): void {
+    const { pending, clock } = this.#options;
+    const end = clock.now() + SLICE_MS;
+    for (;;) {
+      const { count, oldestAgeMs } = pending.reap(due, SLICE_STEP);
+      report.count += count;
+      report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
+      if (count < SLICE_STEP) break;
+      if (clock.now() >= end) {
+        const round = this.#round;
+        clock.setTimer(() => {
+          if (round === this.#round) this.#slice(due, report);
+        }, 0);
+        return;
+      }
+    }
+    this.#reaping = false;
+    report.remaining = pending.size;
+    if (report.count > 0) this.#options.report(report);
+    this.update();
+  }
+}

@@ -1,0 +1,37 @@
+/** The exercise's messages: they make pending callbacks, and what becomes of them, visible. */
+import { ErrorCode, RpcError } from "../errors.ts";
+import type { Node, SendBody } from "../node.ts";
+
+/**
+ * Sets the handlers of `echo`, `pending_count`, `send_fire_forget` and `stats`.
+ *
+ * @param node The node.
+ */
+export function callbacks(node: Node): void {
+  node.on("echo", ({ body }) => ({ echo: body.echo }));
+  node.on("pending_count", () => ({ count: node.pendingCount }));
+  node.on("send_fire_forget", ({ body: { target, payload } }) => {
+    if (typeof target !== "string" || target === "") {
+      throw malformed("'target' is not a non-empty string");
+    }
+    if (
+      typeof payload !== "object" || payload === null ||
+      Array.isArray(payload)
+    ) {
+      throw malformed("'payload' is not an object");
+    }
+    if (typeof (payload as SendBody).type !== "string") {
+      throw malformed("'payload.type' is not a string");
+    }
+    node.rpc(target, payload as SendBody, {}, () => {});
+    return { pending: node.pendingCount };
+  });
+  node.on("stats", () => node.stats());
+}
+
+function malformed(text: string): RpcError {
+  return new RpcError(
+    ErrorCode.malformedRequest,
+    `send_fire_forget: ${text}`,
+  );
+}

@@ -1,0 +1,86 @@
+/** Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN names. */
+import { TextLineStream } from "@std/streams/text-line-stream";
+
+const root = new URL("../", import.meta.url);
+const binary = Deno.env.get("GYRE_BIN");
+
+/** A JSON message, loosely typed for tests. */
+// deno-lint-ignore no-explicit-any
+export type Json = any;
+
+/** A running node: its pipes, line by line. */
+export class NodeProcess {
+  readonly child: Deno.ChildProcess;
+  readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
+  readonly #lines: ReadableStreamDefaultReader<string>;
+  readonly stderr: Promise<string>;
+
+  /** @param args The node's command-line arguments. */
+  constructor(...args: string[]) {
+    this.child = new Deno.Command(binary ?? Deno.execPath(), {
+      args: binary ? args : ["run", "--quiet", "main.ts", ...args],
+      cwd: root,
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#stdin = this.child.stdin.getWriter();
+    this.#lines = this.child.stdout
+      .pipeThrough(new TextDecoderStream())
+      .pipeThrough(new TextLineStream()).getReader();
+    this.stderr = new Response(this.child.stderr).text();
+  }
+
+  /** Writes text or bytes to the node's stdin as they are. */
+  write(input: string | Uint8Array<ArrayBuffer>): Promise<void> {
+    return this.#stdin.write(
+      typeof input === "string" ? new TextEncoder().encode(input) : input,
+    );
+  }
+
+  /** Sends a message from a client to n1. */
+  request(body: Json, src = "c1"): Promise<void> {
+    return this.write(JSON.stringify({ src, dest: "n1", body }) + "\n");
+  }
+
+  /** The next message from the node. */
+  async next(): Promise<Json> {
+    const { done, value } = await this.#lines.read();
+    if (done) throw new Error(`stdout ended; stderr: ${await this.stderr}`);
+    return JSON.parse(value);
+  }
+
+  /** Initializes the node as n1 of a cluster. */
+  async init(...nodeIds: string[]): Promise<void> {
+    await this.request({
+      type: "init",
+      msg_id: 1,
+      node_id: "n1",
+      node_ids: nodeIds,
+    }, "c0");
+    await this.next();
+  }
+
+  /** Ends the input and gathers what the node still says. */
+  async end(): Promise<{ code: number; rest: Json[]; stderr: string }> {
+    await this.#stdin.close();
+    return await this.finished();
+  }
+
+  /** Waits for the node's end. */
+  async finished(): Promise<{ code: number; rest: Json[]; stderr: string }> {
+    const rest = [];
+    for (;;) {
+      const { done, value } = await this.#lines.read();
+      if (done) break;
+      rest.push(JSON.parse(value));
+    }
+    const { code } = await this.child.status;
+    return { code, rest, stderr: await this.stderr };
+  }
+
+  /** Stops reading the node's stdout for good. */
+  closeStdout(): Promise<void> {
+    return this.#lines.cancel();
+  }
+}
