@@ -82,24 +82,31 @@ class Outbox {
 
   /** Resolves once all that was sent has been written, or never can be. */
   flush(): Promise<void> {
-    return this.#flushing ??= this.#writeAll().catch((error) => {
-      this.#lines = [];
-      this.#waiting = 0;
-      this.#close(error);
-    }).finally(() => this.#flushing = undefined);
+    if (this.#flushing === undefined && this.#lines.length > 0) {
+      this.#flushing = this.#writeAll();
+    }
+    return this.#flushing ?? Promise.resolve();
   }
 
   async #writeAll(): Promise<void> {
-    while (this.#lines.length > 0) {
-      const lines = this.#lines;
-      const waiting = this.#waiting;
-      this.#lines = [];
-      let bytes = this.#encoder.encode(lines.join("\n") + "\n");
-      while (bytes.length > 0) {
-        bytes = bytes.subarray(await this.#output.write(bytes));
+    try {
+      while (this.#lines.length > 0) {
+        const lines = this.#lines;
+        const waiting = this.#waiting;
+        this.#lines = [];
+        let bytes = this.#encoder.encode(lines.join("\n") + "\n");
+        while (bytes.length > 0) {
+          bytes = bytes.subarray(await this.#output.write(bytes));
+        }
+        this.#waiting -= waiting;
       }
-      this.#waiting -= waiting;
+    } catch (error) {
+      this.#lines = [];
+      this.#waiting = 0;
+      this.#close(error as Error);
     }
+    // In the same step as the last look at the lines: none can come in between and stay.
+    this.#flushing = undefined;
   }
 }
 
