@@ -77,6 +77,7 @@ export function isDefinite(code: number): boolean {
  * ```
  */
 export class RpcError extends Error {
+  /** "RpcError". */
   override name = "RpcError";
   /** Maelstrom's code of this error: see {@linkcode ErrorCode}. */
   readonly code: number;

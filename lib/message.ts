@@ -24,6 +24,7 @@ export interface Message<B = Body> {
 
 /** Thrown by {@linkcode decode}: the line is not a message. */
 export class InvalidMessageError extends Error {
+  /** "InvalidMessageError". */
   override name = "InvalidMessageError";
   /** Where the sender can be told: its id, its message's `msg_id`, and the `dest` it wrote to. */
   readonly replyTo: { src: string; dest: string; msgId: number } | undefined;
