@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import config from "./deno.json" with { type: "json" };
 import { callbacks, type LogLevel, Node } from "./lib/mod.ts";
-import { serve } from "./lib/stdio.ts";
+import { serve, stderrLog } from "./lib/stdio.ts";
 
 const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
@@ -79,19 +79,17 @@ if (values.version) {
   console.log(`gyre ${config.version}`);
   Deno.exit(0);
 }
-const level = LEVELS.indexOf(values["log-level"] as LogLevel);
-if (level === -1) {
+if (!(LEVELS as readonly string[]).includes(values["log-level"])) {
   usageError(
     `--log-level must be one of ${LEVELS.join(", ")}, not '${
       values["log-level"]
     }'`,
   );
 }
-const log = (at: LogLevel, text: string) => {
-  if (LEVELS.indexOf(at) <= level) {
-    console.error(`gyre ${node.nodeId || "-"} ${at}: ${text}`);
-  }
-};
+const { log, flush } = stderrLog(
+  values["log-level"] as LogLevel,
+  () => `gyre ${node.nodeId || "-"}`,
+);
 const node = new Node({
   rpcTimeoutMs: number("rpc-timeout", 1, 2_073_600_000)!,
   reapIntervalMs: number("reap-interval", 1, 2_073_600_000),
@@ -101,12 +99,12 @@ const node = new Node({
 callbacks(node);
 const maxLineBytes = number("max-line-bytes", 1, 512 * 1024 * 1024)!;
 log("info", `version ${config.version}, waiting for init`);
-Deno.exit(
-  await serve(node, {
-    input: Deno.stdin,
-    lines: new TextLineStream(),
-    output: Deno.stdout,
-    maxLineBytes,
-    log,
-  }),
-);
+const code = await serve(node, {
+  input: Deno.stdin,
+  lines: new TextLineStream(),
+  output: Deno.stdout,
+  maxLineBytes,
+  log,
+});
+await flush();
+Deno.exit(code);

@@ -485,9 +485,9 @@ export class Node {
       this.#reaper.update();
     };
     signal.addEventListener("abort", abort);
-    return (...outcome) => {
+    return (error, reply) => {
       signal.removeEventListener("abort", abort);
-      callback(...outcome);
+      return callback(error, reply);
     };
   }
 

@@ -5,11 +5,13 @@ import type { Body, Message } from "./message.ts";
 
 /**
  * Invoked exactly once for each RPC: with the reply's body, or with an error:
- * the reply's own, a timeout (code 0), or why the RPC was cancelled.
+ * the reply's own, a timeout (code 0), or why the RPC was cancelled. What it
+ * throws, or rejects with, is logged.
  */
 export type RpcCallback<R = Body> = (
-  ...outcome: [error: undefined, reply: R] | [error: RpcError, reply: undefined]
-) => void;
+  error: RpcError | undefined,
+  reply: R | undefined,
+) => unknown;
 
 /** What became of a reply: it settled its RPC, or why it did not. */
 export type ReplyOutcome =
@@ -48,14 +50,98 @@ const REMEMBERED = 16_384;
 const REPLIED = 1;
 const GIVEN_UP = 2;
 
-/** One pending RPC. */
-interface Entry {
-  readonly msgId: number;
-  readonly dest: string;
-  readonly registeredAt: number;
-  readonly timeoutMs: number;
-  readonly callback: RpcCallback;
-  position: number;
+/** log2 of the RPCs in a segment. */
+const SEGMENT_BITS = 10;
+const SEGMENT_SIZE = 1 << SEGMENT_BITS;
+const SEGMENT_MASK = SEGMENT_SIZE - 1;
+const MAX_UINT32 = 2 ** 32 - 1;
+
+/** A run of RPCs in the order of their ids, column by column; a settled one leaves a hole. */
+class Segment {
+  /** The segment's place in the table: with an offset it makes up an item of the heap. */
+  readonly number: number;
+  /** The id of the RPC that opened the segment. */
+  firstId = 0;
+  /** Offsets in use, holes included. */
+  used = 0;
+  /** RPCs that are pending. */
+  live = 0;
+  /** The ids, as differences from `firstId`. */
+  readonly ids: Uint32Array = new Uint32Array(SEGMENT_SIZE);
+  /** Where in the heap each stands. */
+  readonly positions: Uint32Array = new Uint32Array(SEGMENT_SIZE);
+  /** The number of each one's destination. */
+  readonly dests: Uint32Array = new Uint32Array(SEGMENT_SIZE);
+  /** The timeouts in ms: the deadline less this is the moment of registration. */
+  readonly timeouts: Float32Array = new Float32Array(SEGMENT_SIZE);
+  /** The callbacks; `undefined` is a hole. */
+  readonly callbacks: (RpcCallback | undefined)[] = new Array(SEGMENT_SIZE)
+    .fill(undefined);
+
+  constructor(number: number) {
+    this.number = number;
+  }
+
+  /** The item at an offset, as the heap knows it. */
+  item(offset: number): number {
+    return (this.number << SEGMENT_BITS | offset) >>> 0;
+  }
+
+  /** The offset of a pending id; -1 when there is none. */
+  find(msgId: number): number {
+    const wanted = msgId - this.firstId;
+    let low = 0;
+    let high = this.used - 1;
+    if (high < 0 || wanted > this.ids[high]!) return -1;
+    // Ids mostly come at regular steps, so the first guess is mostly right.
+    let guess = Math.floor(wanted / (this.ids[high]! + 1) * this.used);
+    for (;;) {
+      const id = this.ids[guess]!;
+      if (id === wanted) {
+        return this.callbacks[guess] === undefined ? -1 : guess;
+      }
+      if (id < wanted) low = guess + 1;
+      else high = guess - 1;
+      if (low > high) return -1;
+      guess = (low + high) >>> 1;
+    }
+  }
+}
+
+/** Numbers for the destinations of pending RPCs, so that an RPC needs 4 bytes for its own. */
+class Destinations {
+  readonly #numbers: Map<string, number> = new Map();
+  readonly #names: string[] = [];
+  readonly #uses: number[] = [];
+  readonly #free: number[] = [];
+
+  name(number: number): string {
+    return this.#names[number]!;
+  }
+
+  /** The number of a destination, in use once more. */
+  acquire(name: string): number {
+    let number = this.#numbers.get(name);
+    if (number === undefined) {
+      number = this.#free.pop() ?? this.#names.length;
+      this.#numbers.set(name, number);
+      this.#names[number] = name;
+      this.#uses[number] = 0;
+    }
+    this.#uses[number]!++;
+    return number;
+  }
+
+  /** One use less; a name that no one uses is forgotten. */
+  release(number: number): void {
+    if (--this.#uses[number]! > 0) return;
+    this.#numbers.delete(this.#names[number]!);
+    this.#names[number] = "";
+    this.#free.push(number);
+    if (this.#numbers.size === 0) { // after a burst of many names
+      this.#names.length = this.#uses.length = this.#free.length = 0;
+    }
+  }
 }
 
 /** What one call of {@linkcode PendingRpcs.reap} did. */
@@ -69,11 +155,23 @@ export interface Reaped {
 /**
  * The callbacks of the RPCs that have no reply yet: a table by message id, and
  * a {@linkcode DeadlineHeap} that finds the expired ones.
+ *
+ * Ids only grow, so the table is a log: segments of 1,024 RPCs in typed
+ * columns, found by binary search. Emptied segments are dropped, neighbours
+ * that have become sparse are merged, so that memory follows what is pending:
+ * 24 bytes for each here and 12 in the heap, and no call copies more than a
+ * segment.
  */
 export class PendingRpcs {
-  readonly #bySlot: (Entry | undefined)[] = [];
-  readonly #freeSlots: number[] = [];
-  readonly #slots: Map<number, number> = new Map();
+  /** The segments in the order of their ids. */
+  readonly #log: Segment[] = [];
+  /** The segments by number. */
+  readonly #segments: (Segment | undefined)[] = [];
+  /** Numbers below the table's length that no segment has. */
+  readonly #freeNumbers: number[] = [];
+  /** An empty segment, kept so that a table that swings around a boundary allocates nothing. */
+  #spare: Segment | undefined;
+  readonly #destinations = new Destinations();
   readonly #heap: DeadlineHeap;
   /** Of the last settled ids, at id modulo the size: the id's upper bits and, in the lowest two, its outcome. */
   readonly #settled: Uint32Array = new Uint32Array(REMEMBERED);
@@ -99,8 +197,16 @@ export class PendingRpcs {
     this.#maxPending = maxPending;
     this.#onError = onError;
     this.#heap = new DeadlineHeap({
-      moved: (slot, position) => this.#bySlot[slot]!.position = position,
-      precedes: (a, b) => this.#bySlot[a]!.msgId < this.#bySlot[b]!.msgId,
+      moved: (item, position) => {
+        this.#segmentOf(item).positions[item & SEGMENT_MASK] = position;
+      },
+      precedes: (a, b) => {
+        const segmentA = this.#segmentOf(a);
+        const segmentB = this.#segmentOf(b);
+        return segmentA === segmentB
+          ? a < b
+          : segmentA.firstId < segmentB.firstId;
+      },
     });
   }
 
@@ -152,18 +258,19 @@ export class PendingRpcs {
     callback: RpcCallback,
   ): number {
     this.checkRoom();
-    const slot = this.#freeSlots.pop() ?? this.#bySlot.length;
-    this.#bySlot[slot] = {
-      msgId,
-      dest,
-      registeredAt: now,
-      timeoutMs,
-      callback,
-      position: 0,
-    };
-    this.#slots.set(msgId, slot);
+    let segment = this.#log.at(-1);
+    if (
+      segment === undefined || segment.used === SEGMENT_SIZE ||
+      msgId - segment.firstId > MAX_UINT32
+    ) segment = this.#open(msgId);
+    const offset = segment.used++;
+    segment.live++;
+    segment.ids[offset] = msgId - segment.firstId;
+    segment.dests[offset] = this.#destinations.acquire(dest);
+    segment.timeouts[offset] = timeoutMs;
+    segment.callbacks[offset] = callback;
     const deadline = now + timeoutMs;
-    this.#heap.push(deadline, slot);
+    this.#heap.push(deadline, segment.item(offset));
     this.#counts.registered++;
     this.#counts.pending_max = Math.max(this.#counts.pending_max, this.size);
     return deadline;
@@ -177,19 +284,25 @@ export class PendingRpcs {
    */
   settle(message: Message): ReplyOutcome {
     const msgId = message.body.in_reply_to!;
-    const slot = this.#slots.get(msgId);
+    const segment = this.#find(msgId);
+    const offset = segment?.find(msgId) ?? -1;
     let outcome: ReplyOutcome;
-    if (slot === undefined) outcome = this.#recall(msgId);
-    else if (this.#bySlot[slot]!.dest !== message.src) outcome = "stray";
-    else outcome = "replied";
-    this.#counts[outcome]++;
-    if (outcome === "replied") {
-      const { callback } = this.#remove(slot!, REPLIED);
+    if (segment === undefined || offset === -1) {
+      outcome = this.#recall(msgId);
+    } else if (
+      this.#destinations.name(segment.dests[offset]!) !== message.src
+    ) {
+      outcome = "stray";
+    } else {
+      outcome = "replied";
+      const callback = this.#remove(segment, offset, REPLIED);
       const { body } = message;
-      if (body.type === "error") {
-        this.#invoke(callback, replyError(body));
-      } else this.#invoke(callback, undefined, body);
+      this.#counts.replied++;
+      if (body.type === "error") this.#invoke(callback, replyError(body));
+      else this.#invoke(callback, undefined, body);
+      return outcome;
     }
+    this.#counts[outcome]++;
     return outcome;
   }
 
@@ -201,10 +314,10 @@ export class PendingRpcs {
    * @returns Whether it was pending.
    */
   cancel(msgId: number, reason: RpcError): boolean {
-    const slot = this.#slots.get(msgId);
-    if (slot === undefined) return false;
-    this.#counts.cancelled++;
-    this.#invoke(this.#remove(slot, GIVEN_UP).callback, reason);
+    const segment = this.#find(msgId);
+    const offset = segment?.find(msgId) ?? -1;
+    if (segment === undefined || offset === -1) return false;
+    this.#cancel(segment, offset, reason);
     return true;
   }
 
@@ -215,7 +328,8 @@ export class PendingRpcs {
    */
   cancelAll(reason: RpcError): void {
     while (this.size > 0) {
-      this.cancel(this.#bySlot[this.#heap.firstItem]!.msgId, reason);
+      const item = this.#heap.firstItem;
+      this.#cancel(this.#segmentOf(item), item & SEGMENT_MASK, reason);
     }
   }
 
@@ -228,38 +342,131 @@ export class PendingRpcs {
    */
   reap(now: number, max = Infinity): Reaped {
     const reaped = { count: 0, oldestAgeMs: 0 };
+    let error: RpcError | undefined;
+    let errorDest = -1;
+    let errorTimeoutMs = 0;
     while (reaped.count < max && this.#heap.firstDeadline <= now) {
-      const { dest, timeoutMs, registeredAt, callback } = this.#remove(
-        this.#heap.firstItem,
-        GIVEN_UP,
-      );
+      const deadline = this.#heap.firstDeadline;
+      const item = this.#heap.firstItem;
+      const segment = this.#segmentOf(item);
+      const offset = item & SEGMENT_MASK;
+      const dest = segment.dests[offset]!;
+      const timeoutMs = segment.timeouts[offset]!;
+      // An error costs more than all the rest: the RPCs that expire together share it.
+      if (
+        error === undefined || dest !== errorDest ||
+        timeoutMs !== errorTimeoutMs
+      ) {
+        error = timeoutError(this.#destinations.name(dest), timeoutMs);
+        errorDest = dest;
+        errorTimeoutMs = timeoutMs;
+      }
       reaped.count++;
-      reaped.oldestAgeMs = Math.max(reaped.oldestAgeMs, now - registeredAt);
+      const ageMs = now - deadline + timeoutMs;
+      if (ageMs > reaped.oldestAgeMs) reaped.oldestAgeMs = ageMs;
       this.#counts.reaped++;
-      this.#invoke(
-        callback,
-        new RpcError(
-          ErrorCode.timeout,
-          `no reply from ${dest} within ${timeoutMs} ms`,
-        ),
-      );
+      this.#invoke(this.#remove(segment, offset, GIVEN_UP), error);
     }
     return reaped;
   }
 
-  #remove(slot: number, outcome: typeof REPLIED | typeof GIVEN_UP): Entry {
-    const entry = this.#bySlot[slot]!;
-    this.#heap.removeAt(entry.position);
-    this.#slots.delete(entry.msgId);
-    this.#bySlot[slot] = undefined;
-    this.#freeSlots.push(slot);
-    if (this.size === 0) { // memory follows what is pending
-      this.#bySlot.length = 0;
-      this.#freeSlots.length = 0;
+  #segmentOf(item: number): Segment {
+    return this.#segments[item >>> SEGMENT_BITS]!;
+  }
+
+  /** The last segment that starts at or below an id: where the id is if it is pending. */
+  #find(msgId: number): Segment | undefined {
+    return this.#log[this.#indexOf(msgId)];
+  }
+
+  #indexOf(msgId: number): number {
+    let low = 0;
+    let high = this.#log.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.#log[middle]!.firstId <= msgId) low = middle + 1;
+      else high = middle;
     }
-    this.#settled[entry.msgId % REMEMBERED] =
-      (Math.floor(entry.msgId / REMEMBERED) << 2) | outcome;
-    return entry;
+    return low - 1;
+  }
+
+  #open(firstId: number): Segment {
+    const segment = this.#spare ??
+      new Segment(this.#freeNumbers.pop() ?? this.#segments.length);
+    this.#spare = undefined;
+    this.#segments[segment.number] = segment;
+    segment.firstId = firstId;
+    this.#log.push(segment);
+    return segment;
+  }
+
+  /** Takes an RPC out; its callback is the caller's to invoke. */
+  #remove(
+    segment: Segment,
+    offset: number,
+    outcome: typeof REPLIED | typeof GIVEN_UP,
+  ): RpcCallback {
+    const msgId = segment.firstId + segment.ids[offset]!;
+    const callback = segment.callbacks[offset]!;
+    this.#heap.removeAt(segment.positions[offset]!);
+    segment.callbacks[offset] = undefined;
+    this.#destinations.release(segment.dests[offset]!);
+    this.#settled[msgId % REMEMBERED] = upperBits(msgId) << 2 | outcome;
+    segment.live--;
+    // Looking at the neighbours at every 64th removal is often enough.
+    if (segment.live % (SEGMENT_SIZE / 16) === 0) this.#compact(segment);
+    return callback;
+  }
+
+  /** Drops a segment that is empty; merges it with a neighbour when half a segment holds both. */
+  #compact(segment: Segment): void {
+    if (segment.live > SEGMENT_SIZE / 2) return;
+    const index = this.#indexOf(segment.firstId);
+    if (segment.live === 0) return this.#drop(index);
+    for (const left of [index - 1, index]) {
+      const a = this.#log[left];
+      const b = this.#log[left + 1];
+      if (
+        a && b && a.live + b.live <= SEGMENT_SIZE / 2 &&
+        b.firstId + b.ids[b.used - 1]! - a.firstId <= MAX_UINT32
+      ) {
+        const { used } = a;
+        a.used = 0;
+        this.#append(a, a, used);
+        this.#append(a, b, b.used);
+        return this.#drop(left + 1);
+      }
+    }
+  }
+
+  /** Moves the pending RPCs among the first `used` of `from` to the end of `to`, which may be the same. */
+  #append(to: Segment, from: Segment, used: number): void {
+    for (let offset = 0; offset < used; offset++) {
+      const callback = from.callbacks[offset];
+      if (callback === undefined) continue;
+      from.callbacks[offset] = undefined;
+      const end = to.used++;
+      to.ids[end] = from.firstId + from.ids[offset]! - to.firstId;
+      to.positions[end] = from.positions[offset]!;
+      to.dests[end] = from.dests[offset]!;
+      to.timeouts[end] = from.timeouts[offset]!;
+      to.callbacks[end] = callback;
+      this.#heap.rename(to.positions[end]!, to.item(end));
+      if (to !== from) to.live++;
+    }
+  }
+
+  #drop(index: number): void {
+    const segment = this.#log.splice(index, 1)[0]!;
+    segment.used = segment.live = 0;
+    this.#segments[segment.number] = undefined;
+    if (this.#spare === undefined) this.#spare = segment;
+    else this.#freeNumbers.push(segment.number);
+  }
+
+  #cancel(segment: Segment, offset: number, reason: RpcError): void {
+    this.#counts.cancelled++;
+    this.#invoke(this.#remove(segment, offset, GIVEN_UP), reason);
   }
 
   #recall(msgId: number): "late" | "duplicate" | "unknown" {
@@ -267,20 +474,36 @@ export class PendingRpcs {
     const outcome = settled & 3;
     if (
       outcome === 0 ||
-      settled >>> 2 !== (Math.floor(msgId / REMEMBERED) << 2) >>> 2
+      settled >>> 2 !== upperBits(msgId)
     ) {
       return "unknown";
     }
     return outcome === REPLIED ? "duplicate" : "late";
   }
 
-  #invoke(callback: RpcCallback, ...outcome: [RpcError] | [undefined, Body]) {
+  #invoke(callback: RpcCallback, error?: RpcError, reply?: Body): void {
     try {
-      callback(...outcome as Parameters<RpcCallback>);
-    } catch (error) {
-      this.#onError(error);
+      const result = callback(error, reply);
+      if (result instanceof Promise) result.catch(this.#onError);
+    } catch (thrown) {
+      this.#onError(thrown);
     }
   }
+}
+
+/** The 30 bits of an id above those that pick its place among the remembered. */
+function upperBits(msgId: number): number {
+  return Math.floor(msgId / REMEMBERED) % 2 ** 30;
+}
+
+function timeoutError(dest: string, timeoutMs: number): RpcError {
+  return Object.freeze(
+    new RpcError(
+      ErrorCode.timeout,
+      // Seven digits are what the timeout is stored with.
+      `no reply from ${dest} within ${Number(timeoutMs.toPrecision(7))} ms`,
+    ),
+  );
 }
 
 function replyError(body: Body): RpcError {

@@ -50,7 +50,6 @@ export class Reaper {
   readonly #options: ReaperOptions;
   #cancelTimer: (() => void) | undefined;
   #armedFor = Infinity;
-  #round = 0;
   #reaping = false;
 
   /** @param options What to reap, when, and whom to tell. */
@@ -62,29 +61,27 @@ export class Reaper {
   update(): void {
     if (this.#reaping) return; // re-arms when it is done
     const { pending, clock, intervalMs } = this.#options;
-    if (pending.size === 0) return this.#disarm();
-    const now = clock.now();
-    if (intervalMs !== undefined) {
-      if (this.#cancelTimer === undefined) this.#arm(now + intervalMs, now);
+    if (pending.size === 0) this.#disarm();
+    else if (intervalMs !== undefined) {
+      if (this.#cancelTimer === undefined) this.#arm(clock.now() + intervalMs);
     } else if (pending.firstDeadline < this.#armedFor) {
-      this.#arm(pending.firstDeadline, now);
+      this.#arm(pending.firstDeadline);
     }
   }
 
   /** Stops for good. */
   stop(): void {
     this.#disarm();
-    this.#round++;
-    this.#reaping = true;
+    this.#reaping = true; // so that nothing arms it any more
   }
 
-  #arm(deadline: number, now: number): void {
+  #arm(time: number): void {
+    const { clock } = this.#options;
     this.#disarm();
-    this.#armedFor = deadline;
-    this.#cancelTimer = this.#options.clock.setTimer(() => {
-      this.#disarm();
-      this.#fire();
-    }, Math.max(0, Math.ceil(deadline - now)));
+    this.#armedFor = time;
+    // A fraction would be cut off, and the timer fire early.
+    const delayMs = Math.max(0, Math.ceil(time - clock.now()));
+    this.#cancelTimer = clock.setTimer(() => this.#fire(), delayMs);
   }
 
   #disarm(): void {
@@ -94,21 +91,20 @@ export class Reaper {
   }
 
   #fire(): void {
+    this.#disarm();
     const { pending, clock, caughtUp } = this.#options;
-    const now = clock.now();
-    if (pending.firstDeadline > now) return this.update();
+    const due = clock.now();
+    if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;
     const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
     const handled = caughtUp();
-    if (handled === undefined) return this.#slice(now, report);
-    const round = ++this.#round;
+    if (handled === undefined) return this.#slice(due, report);
     const start = () => {
-      if (round !== this.#round) return;
-      this.#round++;
-      cancelGrace();
-      this.#slice(now, report);
+      if (this.#cancelTimer === undefined) return; // started, or stopped
+      this.#disarm();
+      this.#slice(due, report);
     };
-    const cancelGrace = clock.setTimer(start, GRACE_MS);
+    this.#cancelTimer = clock.setTimer(start, GRACE_MS);
     handled.then(start);
   }
 
@@ -121,10 +117,7 @@ export class Reaper {
       report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
       if (count < SLICE_STEP) break;
       if (clock.now() >= end) {
-        const round = this.#round;
-        clock.setTimer(() => {
-          if (round === this.#round) this.#slice(due, report);
-        }, 0);
+        this.#cancelTimer = clock.setTimer(() => this.#slice(due, report), 0);
         return;
       }
     }

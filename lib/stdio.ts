@@ -4,7 +4,30 @@
  * @module
  */
 import { setImmediate } from "node:timers";
+import { ErrorCode, RpcError } from "./errors.ts";
 import type { LogLevel, Node } from "./node.ts";
+
+/** What bytes are read from, such as `Deno.stdin`. */
+export interface Input {
+  /**
+   * Reads what there is, or waits for it.
+   *
+   * @param buffer Where to put it.
+   * @returns How many bytes were read; `null` at the end of the input.
+   */
+  read(buffer: Uint8Array): Promise<number | null>;
+}
+
+/** What bytes are written to, such as `Deno.stdout`. */
+export interface Output {
+  /**
+   * Writes some or all of the bytes.
+   *
+   * @param bytes What to write.
+   * @returns How many of them were written.
+   */
+  write(bytes: Uint8Array): Promise<number>;
+}
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -15,13 +38,13 @@ export interface ServeOptions {
    *
    * @default {Deno.stdin}
    */
-  input?: { read(buffer: Uint8Array): Promise<number | null> };
+  input?: Input;
   /**
    * Where messages go.
    *
    * @default {Deno.stdout}
    */
-  output?: { write(bytes: Uint8Array): Promise<number> };
+  output?: Output;
   /**
    * The longest line in bytes; a longer one is skipped.
    *
@@ -29,7 +52,8 @@ export interface ServeOptions {
    */
   maxLineBytes?: number;
   /**
-   * While more bytes than this wait for stdout, no input is read.
+   * While more than about this many bytes wait for stdout, no input is read;
+   * beyond four times as many, sending fails with error 11.
    *
    * @default {16_777_216}
    */
@@ -43,25 +67,27 @@ export interface ServeOptions {
 }
 
 const READ_BYTES = 65_536;
+const WRITE_BYTES = 65_536;
 const NEWLINE = 10;
+/** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
+const STALLED_MS = 5000;
 
-/** Thrown into the input when stdout can't be written to any more. */
-class OutputClosedError extends Error {}
-
-/** Messages on their way out: gathered, and written once per turn of the event loop. */
+/** Lines on their way out: gathered, and written once per turn of the event loop. */
 class Outbox {
-  readonly #output: { write(bytes: Uint8Array): Promise<number> };
+  readonly #output: Output;
+  readonly #maxBytes: number;
   readonly #encoder = new TextEncoder();
   #lines: string[] = [];
   #waiting = 0;
-  #flushing: Promise<void> | undefined;
   #scheduled = false;
-  readonly closed: Promise<Error>;
-  #close!: (error: Error) => void;
+  #writing: Promise<void> | undefined;
+  #writes = 0;
+  #closed = false;
+  readonly #closedWith = Promise.withResolvers<Error>();
 
-  constructor(output: { write(bytes: Uint8Array): Promise<number> }) {
+  constructor(output: Output, maxBytes: number) {
     this.#output = output;
-    this.closed = new Promise((resolve) => this.#close = resolve);
+    this.#maxBytes = maxBytes;
   }
 
   /** About how many bytes wait to be written. */
@@ -69,10 +95,28 @@ class Outbox {
     return this.#waiting;
   }
 
+  /** How many writes were completed. */
+  get writes(): number {
+    return this.#writes;
+  }
+
+  /** Resolves if the output can't be written to any more, with the reason. */
+  get closed(): Promise<Error> {
+    return this.#closedWith.promise;
+  }
+
   send(line: string): void {
+    if (this.#closed) return;
+    const bytes = line.length + 1;
+    if (this.#waiting + bytes > this.#maxBytes) {
+      throw new RpcError(
+        ErrorCode.temporarilyUnavailable,
+        `${this.#waiting} bytes wait to be written: ${bytes} more would exceed the limit of ${this.#maxBytes}`,
+      );
+    }
     this.#lines.push(line);
-    this.#waiting += line.length + 1;
-    if (this.#scheduled || this.#flushing) return;
+    this.#waiting += bytes;
+    if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
     setImmediate(() => {
       this.#scheduled = false;
@@ -82,10 +126,10 @@ class Outbox {
 
   /** Resolves once all that was sent has been written, or never can be. */
   flush(): Promise<void> {
-    if (this.#flushing === undefined && this.#lines.length > 0) {
-      this.#flushing = this.#writeAll();
+    if (this.#writing === undefined && this.#lines.length > 0) {
+      this.#writing = this.#writeAll();
     }
-    return this.#flushing ?? Promise.resolve();
+    return this.#writing ?? Promise.resolve();
   }
 
   async #writeAll(): Promise<void> {
@@ -96,71 +140,101 @@ class Outbox {
         this.#lines = [];
         let bytes = this.#encoder.encode(lines.join("\n") + "\n");
         while (bytes.length > 0) {
-          bytes = bytes.subarray(await this.#output.write(bytes));
+          // In pieces, so that the progress of a slow reader can be seen.
+          const piece = bytes.subarray(0, WRITE_BYTES);
+          bytes = bytes.subarray(await this.#output.write(piece));
+          this.#writes++;
         }
         this.#waiting -= waiting;
       }
     } catch (error) {
+      this.#closed = true;
       this.#lines = [];
       this.#waiting = 0;
-      this.#close(error as Error);
+      this.#closedWith.resolve(error as Error);
     }
     // In the same step as the last look at the lines: none can come in between and stay.
-    this.#flushing = undefined;
+    this.#writing = undefined;
   }
 }
 
-/** Stdin as text of whole lines, read when it is asked for. */
+/** Options of an {@linkcode Inbox}. */
+interface InboxOptions {
+  input: Input;
+  maxLineBytes: number;
+  /** Resolves once input may be read. */
+  ready: () => Promise<void>;
+  /** Told of a line that is left out: its start, and why. */
+  skipped: (start: string, reason: string) => void;
+}
+
+/** The input as text of whole lines, read when it is asked for. */
 class Inbox {
   readonly text: ReadableStream<string>;
-  /** Completed reads that emptied the pipe, and the number of those begun. */
-  #reads = 0;
+  readonly #options: InboxOptions;
+  readonly #buffer = new Uint8Array(READ_BYTES);
   #reading = false;
+  /** How many reads were begun. */
+  #begun = 0;
+  /** Which of them last found less than it had room for, and so emptied the pipe. */
+  #emptied = 0;
+  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
+  #waiter: { since: number; resolve: () => void } | undefined;
+  #looking = false;
 
-  constructor(
-    private readonly options: {
-      input: { read(buffer: Uint8Array): Promise<number | null> };
-      maxLineBytes: number;
-      ready: () => Promise<void> | undefined;
-      skipped: (start: string, reason: string) => void;
-    },
-  ) {
-    const buffer = new Uint8Array(READ_BYTES);
+  constructor(options: InboxOptions) {
+    this.#options = options;
     this.text = new ReadableStream<string>({
       pull: async (controller) => {
-        for (;;) {
-          await this.options.ready();
-          this.#reading = true;
-          this.#reads++;
-          const count = await this.options.input.read(buffer);
-          this.#reading = false;
-          const text = count === null
+        for (let text = ""; text === "";) {
+          const count = await this.#read();
+          text = count === null
             ? this.#last()
-            : this.#whole(buffer.subarray(0, count));
+            : this.#whole(this.#buffer.subarray(0, count));
           if (text !== "") controller.enqueue(text);
           if (count === null) return controller.close();
-          if (text !== "") return;
         }
       },
     }, { highWaterMark: 0 });
   }
 
-  /** Resolves once a read has waited for a whole turn of the event loop. */
+  /**
+   * Resolves once the pipe is known to have been empty at some moment since
+   * the call, and what had been read by then has been handled.
+   */
   caughtUp(): Promise<void> {
-    return new Promise((resolve) => {
-      const look = () => {
-        const before = this.#reads;
-        const wasReading = this.#reading;
-        setImmediate(() =>
-          setImmediate(() =>
-            wasReading && this.#reading && before === this.#reads
-              ? resolve()
-              : look()
-          )
-        );
-      };
-      look();
-    });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiter = { since: this.#begun, resolve };
+    this.#look();
+    return promise;
+  }
+
+  /** Looks, two turns from now, whether the waiter can go. All that was read before a turn is handled by its end. */
+  #look(): void {
+    if (this.#looking || !this.#reading || this.#waiter === undefined) return;
+    this.#looking = true;
+    const begun = this.#begun;
+    setImmediate(() =>
+      setImmediate(() => {
+        this.#looking = false;
+        const stillReading = this.#reading && this.#begun === begun;
+        if (stillReading || this.#emptied > this.#waiter!.since) {
+          this.#waiter!.resolve();
+          this.#waiter = undefined;
+        } else this.#look();
+      })
+    );
+  }
+
+  async #read(): Promise<number | null> {
+    await this.#options.ready();
+    this.#begun++;
+    this.#reading = true;
+    this.#look();
+    const count = await this.#options.input.read(this.#buffer);
+    this.#reading = false;
+    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
+    return count;
   }
 
   #tail: Uint8Array[] = [];
@@ -190,7 +264,7 @@ class Inbox {
     if (this.#skipping) return;
     this.#tail.push(part.slice());
     this.#tailBytes += part.length;
-    if (this.#tailBytes - 1 > this.options.maxLineBytes) {
+    if (this.#tailBytes - 1 > this.#options.maxLineBytes) {
       this.#skipping = true;
       this.#skip(this.#takeTail());
     }
@@ -214,15 +288,15 @@ class Inbox {
   }
 
   #skip(line: Uint8Array): void {
-    this.options.skipped(
+    this.#options.skipped(
       new TextDecoder().decode(line.subarray(0, 100)),
-      `longer than ${this.options.maxLineBytes} bytes`,
+      `longer than ${this.#options.maxLineBytes} bytes`,
     );
   }
 
   /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
   #decode(bytes: Uint8Array): string {
-    if (bytes.length - 1 <= this.options.maxLineBytes) {
+    if (bytes.length - 1 <= this.#options.maxLineBytes) {
       try {
         return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
       } catch { /* line by line then */ }
@@ -233,14 +307,14 @@ class Inbox {
       const end = newline === -1 ? bytes.length : newline + 1;
       const line = bytes.subarray(start, end);
       start = end;
-      if (line.length - 1 > this.options.maxLineBytes) {
+      if (line.length - 1 > this.#options.maxLineBytes) {
         this.#skip(line);
         continue;
       }
       try {
         text += new TextDecoder("utf-8", { fatal: true }).decode(line);
       } catch {
-        this.options.skipped(
+        this.#options.skipped(
           new TextDecoder().decode(line.subarray(0, 100)),
           "not UTF-8",
         );
@@ -282,7 +356,7 @@ export async function serve(
     maxOutputBytes = 16 * 1024 * 1024,
     log = () => {},
   } = options;
-  const outbox = new Outbox(output);
+  const outbox = new Outbox(output, 4 * maxOutputBytes);
   const inbox = new Inbox({
     input,
     maxLineBytes,
@@ -297,34 +371,125 @@ export async function serve(
   });
 
   const reader = inbox.text.pipeThrough(lines).getReader();
+  let stopping = false;
   async function readAll(): Promise<string> {
     for (;;) {
       const { done, value } = await reader.read();
-      if (done) return "end of input";
+      if (done) return "the end of the input";
+      if (stopping) return "";
       node.receive(value);
     }
   }
   const signals = onSignals();
-  const why = await Promise.race([
-    readAll(),
+  const failed = (what: string) => (error: unknown) =>
+    new Error(`${what}: ${(error as Error).message}`);
+  const reason = await Promise.race([
+    readAll().catch(failed("stdin can't be read")),
     signals.received,
-    outbox.closed.then((error) => new OutputClosedError(error.message)),
+    outbox.closed.then(failed("stdout can't be written to")),
   ]);
-  signals.stop();
-  reader.cancel().catch(() => {});
+  stopping = true;
+  signals.stop(); // a second signal ends the process at once
   await node.close();
-  await outbox.flush();
-  const { registered, replied, reaped, cancelled, invalid_lines } = node
-    .stats();
-  if (why instanceof OutputClosedError) {
-    log("error", `stdout is closed: ${why.message}`);
+  const problem = await drain(outbox);
+  if (reason instanceof Error || problem !== undefined) {
+    log("error", ((problem ?? reason) as Error).message);
     return 1;
   }
+  const { registered, replied, reaped, cancelled, invalid_lines } = node
+    .stats();
   log(
     "info",
-    `stopped at ${why}: ${registered} RPCs, ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${invalid_lines} invalid lines`,
+    `stopped at ${reason}: ${registered} RPCs: ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${invalid_lines} invalid lines`,
   );
   return 0;
+}
+
+/** Waits until all is written; gives up when that fails, or when nothing is taken for {@linkcode STALLED_MS}. */
+async function drain(outbox: Outbox): Promise<Error | undefined> {
+  let written = -1;
+  while (outbox.waiting > 0 && written < outbox.writes) {
+    written = outbox.writes;
+    await withTimeout(outbox.flush(), STALLED_MS);
+  }
+  if (outbox.waiting === 0) return undefined;
+  return new Error(
+    `stdout can't be written to: nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+  );
+}
+
+async function withTimeout(work: Promise<void>, ms: number): Promise<void> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  const timer = setTimeout(resolve, ms);
+  await Promise.race([work, promise]);
+  clearTimeout(timer);
+}
+
+/** A log that is written in the background; see {@linkcode stderrLog}. */
+export interface StderrLog {
+  /** Writes one line, unless its level is too low. */
+  log: (level: LogLevel, text: string) => void;
+  /** Waits until all is written, for 1 s at most. */
+  flush: () => Promise<void>;
+}
+
+/** From the most important to the least. */
+const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+/** How many bytes of log may wait to be written. */
+const MAX_LOG_BYTES = 1024 * 1024;
+
+/**
+ * A log on stderr, one line an entry. It never holds up the node: while stderr
+ * takes nothing, up to 1 MiB waits, what comes after that is dropped, and the
+ * number of lines dropped is logged later.
+ *
+ * @example
+ * ```ts
+ * import { stderrLog } from "@gyre/node/stdio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const written: string[] = [];
+ * const output = {
+ *   write(bytes: Uint8Array) {
+ *     written.push(new TextDecoder().decode(bytes));
+ *     return Promise.resolve(bytes.length);
+ *   },
+ * };
+ * const { log, flush } = stderrLog("warn", () => "gyre n1", output);
+ * log("warn", "that was odd");
+ * log("info", "not shown");
+ * await flush();
+ * assertEquals(written, ["gyre n1 warn: that was odd\n"]);
+ * ```
+ *
+ * @param level The least important level that is shown.
+ * @param name What each line starts with.
+ * @param output Where to write.
+ */
+export function stderrLog(
+  level: LogLevel,
+  name: () => string,
+  output: Output = Deno.stderr,
+): StderrLog {
+  const outbox = new Outbox(output, MAX_LOG_BYTES);
+  let dropped = 0;
+  const write = (at: LogLevel, text: string) =>
+    outbox.send(
+      `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`,
+    );
+  return {
+    log(at, text) {
+      if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return;
+      try {
+        if (dropped > 0) write("warn", `${dropped} log lines were dropped`);
+        dropped = 0;
+        write(at, text);
+      } catch { // full
+        dropped++;
+      }
+    },
+    flush: () => withTimeout(outbox.flush(), 1000),
+  };
 }
 
 function onSignals(): { received: Promise<string>; stop: () => void } {

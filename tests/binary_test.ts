@@ -99,7 +99,7 @@ for (const signal of ["SIGTERM", "SIGINT"] as const) {
       assertEquals(code, 0);
       assertStringIncludes(
         stderr,
-        `stopped at ${signal}: 1 RPCs, 0 answered, 0 reaped, 1 cancelled`,
+        `stopped at ${signal}: 1 RPCs: 0 answered, 0 reaped, 1 cancelled`,
       );
     },
   });
@@ -114,7 +114,7 @@ Deno.test("a closed stdout: one line on stderr, exit code 1", async () => {
   const stderr = await node.stderr;
   assertEquals(code, 1);
   assertEquals(stderr.trim().split("\n").length, 1);
-  assertStringIncludes(stderr, "stdout is closed");
+  assertStringIncludes(stderr, "stdout can't be written to");
 });
 
 Deno.test("a wrong option: exit code 2 and one line that names it", async () => {

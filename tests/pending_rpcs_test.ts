@@ -1,0 +1,333 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import fc from "fast-check";
+import { RpcError } from "../lib/errors.ts";
+import type { Body } from "../lib/message.ts";
+import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
+
+const ignore: RpcCallback = () => {};
+const shutdown = new RpcError(13, "shutdown");
+/** Lets what a callback throws, such as a failed assertion, end the test. */
+const rethrow = (error: unknown) => {
+  throw error;
+};
+
+function replyFrom(src: string, msgId: number, body: Partial<Body> = {}) {
+  return {
+    src,
+    dest: "n1",
+    body: { type: "ok", in_reply_to: msgId, ...body },
+  };
+}
+
+Deno.test("a reply settles its RPC once; then it is a duplicate", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  const outcomes: unknown[] = [];
+  pending.register(5, "n2", 0, 100, (...outcome) => outcomes.push(outcome));
+  assertEquals(pending.settle(replyFrom("n2", 5)), "replied");
+  assertEquals(pending.settle(replyFrom("n2", 5)), "duplicate");
+  assertEquals(outcomes, [[undefined, { type: "ok", in_reply_to: 5 }]]);
+  assertEquals(pending.size, 0);
+});
+
+Deno.test("a reply of type 'error' becomes an RpcError", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  const errors: (RpcError | undefined)[] = [];
+  const collect: RpcCallback = (error) => errors.push(error);
+  pending.register(1, "n2", 0, 100, collect);
+  pending.register(2, "n2", 0, 100, collect);
+  pending.settle(replyFrom("n2", 1, { type: "error", code: 22, text: "no" }));
+  pending.settle(replyFrom("n2", 2, { type: "error", code: "x", text: 1 }));
+  assertEquals(errors.map((e) => [e!.code, e!.message]), [[22, "no"], [
+    13,
+    "",
+  ]]);
+});
+
+Deno.test("late, stray and unknown replies change nothing and are told apart", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  pending.register(1, "n2", 0, 100, ignore);
+  pending.register(2, "n2", 0, 200, ignore);
+  pending.register(3, "n2", 0, 200, ignore);
+  assertEquals(pending.settle(replyFrom("n3", 1)), "stray");
+  assertEquals(pending.size, 3);
+  pending.reap(100);
+  assertEquals(pending.settle(replyFrom("n2", 1)), "late");
+  assertEquals(pending.cancel(2, shutdown), true);
+  assertEquals(pending.cancel(2, shutdown), false);
+  assertEquals(pending.settle(replyFrom("n2", 2)), "late");
+  assertEquals(pending.settle(replyFrom("n2", 0)), "unknown");
+  assertEquals(pending.settle(replyFrom("n2", 4)), "unknown");
+  assertEquals(pending.settle(replyFrom("n2", 2 ** 53 - 1)), "unknown");
+  // The same place among the remembered, another id.
+  assertEquals(pending.settle(replyFrom("n2", 1 + 16_384)), "unknown");
+  const { late, stray, unknown, pending: left } = pending.stats();
+  assertEquals({ late, stray, unknown, left }, {
+    late: 2,
+    stray: 1,
+    unknown: 4,
+    left: 1,
+  });
+});
+
+Deno.test("ids far apart and close to 2^53 are found", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  const ids = [0, 7, 2 ** 32 - 1, 2 ** 32, 2 ** 33, 2 ** 53 - 2, 2 ** 53 - 1];
+  for (const id of ids) pending.register(id, "n2", 0, 100, ignore);
+  for (const id of ids.toReversed()) {
+    assertEquals(pending.settle(replyFrom("n2", id)), "replied");
+    assertEquals(pending.settle(replyFrom("n2", id)), "duplicate");
+  }
+});
+
+Deno.test("one RPC more than the limit fails with error 11", () => {
+  const pending = new PendingRpcs(2, rethrow);
+  pending.register(0, "n2", 0, 100, ignore);
+  pending.register(1, "n2", 0, 100, ignore);
+  const error = assertThrows(
+    () => pending.register(2, "n2", 0, 100, ignore),
+    RpcError,
+    "the limit 'maxPending' is reached",
+  );
+  assertEquals([error.code, pending.size], [11, 2]);
+});
+
+Deno.test("a timeout error has code 0 and says who did not answer", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  let error: RpcError | undefined;
+  pending.register(0, "n2", 0, 1234.5, (e) => error = e);
+  assertEquals(pending.reap(1234.4), { count: 0, oldestAgeMs: 0 });
+  assertEquals(pending.reap(1300), { count: 1, oldestAgeMs: 1300 });
+  assertEquals([error!.code, error!.message], [
+    0,
+    "no reply from n2 within 1234.5 ms",
+  ]);
+  assertEquals(error!.definite, false);
+});
+
+Deno.test("what a callback throws harms no other", () => {
+  const thrown: unknown[] = [];
+  const pending = new PendingRpcs(10, (error) => thrown.push(error));
+  const called: number[] = [];
+  for (const id of [0, 1, 2]) {
+    pending.register(id, "n2", 0, 100, () => {
+      called.push(id);
+      if (id < 2) throw id;
+    });
+  }
+  assertEquals(pending.reap(100).count, 3);
+  assertEquals([called, thrown], [[0, 1, 2], [0, 1]]);
+});
+
+Deno.test("cancelAll settles what its callbacks register, too", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  const called: number[] = [];
+  pending.register(0, "n2", 0, 200, () => {
+    called.push(0);
+    pending.register(2, "n2", 0, 50, () => called.push(2));
+  });
+  pending.register(1, "n2", 0, 100, () => called.push(1));
+  pending.cancelAll(shutdown);
+  assertEquals([called, pending.size], [[1, 0, 2], 0]);
+});
+
+/** What a test does to the table; `in` a callback, it does the inner one when invoked. */
+type Command =
+  | { do: "register"; dest: number; timeoutMs: number; inner?: Command }
+  | { do: "settle"; pick: number; src: number }
+  | { do: "cancel"; pick: number }
+  | { do: "reap"; max: number }
+  | { do: "advance"; ms: number };
+
+const plainCommand: fc.Arbitrary<Command> = fc.oneof(
+  fc.record({
+    do: fc.constant("register" as const),
+    dest: fc.nat(2),
+    timeoutMs: fc.integer({ min: 1, max: 30 }),
+  }),
+  fc.record({
+    do: fc.constant("settle" as const),
+    pick: fc.nat(),
+    src: fc.nat(2),
+  }),
+  fc.record({ do: fc.constant("cancel" as const), pick: fc.nat() }),
+  fc.record({
+    do: fc.constant("reap" as const),
+    max: fc.integer({ min: 1, max: 5 }),
+  }),
+  fc.record({ do: fc.constant("advance" as const), ms: fc.nat(20) }),
+);
+const command: fc.Arbitrary<Command> = fc.oneof(
+  plainCommand,
+  fc.record({
+    do: fc.constant("register" as const),
+    dest: fc.nat(2),
+    timeoutMs: fc.integer({ min: 1, max: 30 }),
+    inner: plainCommand,
+  }),
+);
+
+interface ModelEntry {
+  id: number;
+  dest: string;
+  deadline: number;
+}
+
+/** Plays commands against the table and a naive model side by side. */
+class Play {
+  readonly pending = new PendingRpcs(Infinity, rethrow);
+  model: ModelEntry[] = [];
+  readonly invoked = new Map<number, number>();
+  now = 0;
+  nextId = 0;
+  reaped = 0;
+
+  run(command: Command): void {
+    const { pending } = this;
+    switch (command.do) {
+      case "register": {
+        const { dest, timeoutMs, inner } = command;
+        const id = this.nextId += 1 + dest; // gaps, as replies make them
+        const entry = { id, dest: `n${dest}`, deadline: this.now + timeoutMs };
+        this.model.push(entry);
+        const returned = pending.register(
+          id,
+          entry.dest,
+          this.now,
+          timeoutMs,
+          (error) => {
+            this.invoked.set(id, (this.invoked.get(id) ?? 0) + 1);
+            this.model = this.model.filter((other) => other.id !== id);
+            if (error?.code === 0) {
+              this.reaped++;
+              assert(this.now >= entry.deadline, "reaped early");
+              for (const other of this.model) {
+                assert(
+                  other.deadline > entry.deadline ||
+                    (other.deadline === entry.deadline && other.id > id),
+                  "reaped out of order",
+                );
+              }
+            }
+            if (inner) this.run(inner);
+          },
+        );
+        assertEquals(returned, entry.deadline);
+        break;
+      }
+      case "settle": {
+        const entry = this.#pick(command.pick);
+        const src = `n${command.src}`;
+        const outcome = pending.settle(replyFrom(src, entry?.id ?? 10 ** 9));
+        assertEquals(
+          outcome,
+          !entry ? "unknown" : entry.dest === src ? "replied" : "stray",
+        );
+        break;
+      }
+      case "cancel": {
+        const entry = this.#pick(command.pick);
+        assertEquals(
+          pending.cancel(entry?.id ?? 10 ** 9, shutdown),
+          entry !== undefined,
+        );
+        break;
+      }
+      case "reap": {
+        const { count } = pending.reap(this.now, command.max);
+        if (count < command.max) {
+          assert(
+            !this.model.some(({ deadline }) => deadline <= this.now),
+            "left behind",
+          );
+        }
+        break;
+      }
+      case "advance":
+        this.now += command.ms;
+    }
+  }
+
+  check(): void {
+    const { pending, model, invoked } = this;
+    assertEquals(pending.size, model.length);
+    assertEquals(
+      pending.firstDeadline,
+      Math.min(Infinity, ...model.map(({ deadline }) => deadline)),
+    );
+    for (const times of invoked.values()) assertEquals(times, 1);
+    const { registered, replied, reaped, cancelled } = pending.stats();
+    assertEquals(registered, replied + reaped + cancelled + model.length);
+    assertEquals(reaped, this.reaped);
+    assertEquals(replied + reaped + cancelled, invoked.size);
+  }
+
+  #pick(pick: number): ModelEntry | undefined {
+    return this.model[pick % this.model.length];
+  }
+}
+
+Deno.test("property: behaves as a naive model, every callback exactly once, in order, never early", () => {
+  fc.assert(
+    fc.property(
+      fc.array(command, { maxLength: 200, size: "max" }),
+      (commands) => {
+        const play = new Play();
+        for (const command of commands) {
+          play.run(command);
+          play.check();
+        }
+        play.pending.cancelAll(shutdown);
+        play.check();
+        assertEquals(play.model, []);
+      },
+    ),
+    { numRuns: 300 },
+  );
+});
+
+Deno.test("property: the same over many segments, as they fill, thin out, merge and drop", () => {
+  fc.assert(
+    fc.property(
+      fc.integer({ min: 1, max: 2 ** 31 - 2 }),
+      fc.integer({ min: 2000, max: 6000 }),
+      fc.constantFrom(0, 0.5, 0.9, 0.99),
+      (seed, count, settledShare) => {
+        const random = () =>
+          (seed = seed * 48_271 % 2_147_483_647) / 2_147_483_647;
+        const pending = new PendingRpcs(Infinity, rethrow);
+        const invoked = new Uint8Array(count * 3);
+        const alive = new Set<number>();
+        for (let i = 0; i < count; i++) {
+          const id = i * 3 + (i % 2);
+          const timeoutMs = 1 + Math.floor(random() * 50);
+          pending.register(id, `n${i % 5}`, 0, timeoutMs, () => invoked[id]!++);
+          alive.add(id);
+          if (random() < settledShare) {
+            const victim = [...alive].at(
+              Math.floor(random() * Math.min(alive.size, 50)),
+            )!;
+            const index = (victim - (Math.floor(victim / 3) % 2)) / 3;
+            assertEquals(
+              pending.settle(replyFrom(`n${index % 5}`, victim)),
+              "replied",
+            );
+            alive.delete(victim);
+          }
+        }
+        assertEquals(pending.size, alive.size);
+        for (const id of alive) assertEquals(invoked[id], 0);
+        let last = 0;
+        for (let now = 0; now <= 50; now += 7) {
+          assert(pending.firstDeadline >= last);
+          last = now;
+          pending.reap(now);
+        }
+        pending.reap(50);
+        assertEquals(pending.size, 0);
+        assertEquals(invoked.reduce((sum, times) => sum + times, 0), count);
+        assert(invoked.every((times) => times <= 1));
+      },
+    ),
+    { numRuns: 25 },
+  );
+});
