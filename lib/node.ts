@@ -54,6 +54,13 @@ export interface NodeOptions {
    */
   reapIntervalMs?: number | undefined;
   /**
+   * For how long past its deadline, in ms, from 1 to 24 days, a callback waits
+   * while there is input to be handled that may hold its reply.
+   *
+   * @default {2000}
+   */
+  inputGraceMs?: number;
+  /**
    * How many RPCs may be pending at once; one more fails with error 11.
    *
    * @default {1_000_000}
@@ -164,11 +171,13 @@ export class Node {
       clock = systemClock,
       rpcTimeoutMs = 2000,
       reapIntervalMs,
+      inputGraceMs = 2000,
       maxPending = 1_000_000,
       log = () => {},
       onReap = () => {},
     } = options;
     checkDuration(rpcTimeoutMs, "rpcTimeoutMs");
+    checkDuration(inputGraceMs, "inputGraceMs");
     if (reapIntervalMs !== undefined) {
       checkDuration(reapIntervalMs, "reapIntervalMs");
     }
@@ -189,6 +198,7 @@ export class Node {
       pending: this.#pending,
       clock,
       intervalMs: reapIntervalMs,
+      graceMs: Math.ceil(inputGraceMs),
       caughtUp: () => this.#transport?.caughtUp?.(),
       report: (report) => {
         log(
@@ -438,6 +448,15 @@ export class Node {
     });
     await Promise.race([Promise.all(this.#running), grace]);
     cancelTimer();
+    const count = this.#running.size;
+    if (count > 0) {
+      this.#log(
+        "warn",
+        `${count} handler${
+          count === 1 ? " was" : "s were"
+        } still running after ${graceMs} ms`,
+      );
+    }
   }
 
   #send(src: string, dest: string, body: SendBody): number {

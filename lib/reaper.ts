@@ -31,20 +31,19 @@ export interface ReaperOptions {
    * handled, or is `undefined` when there is none to be waited for.
    */
   caughtUp: () => Promise<void> | undefined;
+  /** For how long, in ms, expired callbacks wait for `caughtUp`. */
+  graceMs: number;
 }
 
 /** How long a slice of a reap may take before the event loop gets its turn, in ms. */
 const SLICE_MS = 4;
 /** How many callbacks are reaped between two looks at the clock. */
 const SLICE_STEP = 8;
-/** How long past its deadline a callback may wait for input to be handled, in ms. */
-const GRACE_MS = 2000;
 
 /**
  * Reaps expired callbacks: at their deadlines with one timer armed for the
  * earliest, or at a fixed interval. Either way no timer exists while nothing
- * is pending, input that is readable is handled first (for at most
- * 2 s), and a long reap hands the event loop back every few milliseconds.
+ * is pending, input that is readable is handled first, within a bound, and a long reap hands the event loop back every few milliseconds.
  */
 export class Reaper {
   readonly #options: ReaperOptions;
@@ -92,7 +91,7 @@ export class Reaper {
 
   #fire(): void {
     this.#disarm();
-    const { pending, clock, caughtUp } = this.#options;
+    const { pending, clock, graceMs, caughtUp } = this.#options;
     const due = clock.now();
     if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;
@@ -104,7 +103,7 @@ export class Reaper {
       this.#disarm();
       this.#slice(due, report);
     };
-    this.#cancelTimer = clock.setTimer(start, GRACE_MS);
+    this.#cancelTimer = clock.setTimer(start, graceMs);
     handled.then(start);
   }
 

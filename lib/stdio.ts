@@ -473,17 +473,18 @@ export function stderrLog(
 ): StderrLog {
   const outbox = new Outbox(output, MAX_LOG_BYTES);
   let dropped = 0;
-  const write = (at: LogLevel, text: string) =>
-    outbox.send(
-      `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`,
-    );
+  const entry = (at: LogLevel, text: string) =>
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
   return {
     log(at, text) {
       if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return;
+      const lines = [entry(at, text)];
+      if (dropped > 0) {
+        lines.unshift(entry("warn", `${dropped} log lines were dropped`));
+      }
       try {
-        if (dropped > 0) write("warn", `${dropped} log lines were dropped`);
+        outbox.send(lines.join("\n"));
         dropped = 0;
-        write(at, text);
       } catch { // full
         dropped++;
       }

@@ -233,10 +233,11 @@ class Play {
         break;
       }
       case "reap": {
-        const { count } = pending.reap(this.now, command.max);
+        const { now } = this; // a callback may move it on
+        const { count } = pending.reap(now, command.max);
         if (count < command.max) {
           assert(
-            !this.model.some(({ deadline }) => deadline <= this.now),
+            !this.model.some(({ deadline }) => deadline <= now),
             "left behind",
           );
         }

@@ -1,0 +1,680 @@
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import { ErrorCode, RpcError } from "../lib/errors.ts";
+import { type LogLevel, Node, type NodeOptions } from "../lib/node.ts";
+import type { ReapReport } from "../lib/reaper.ts";
+import { callbacks } from "../lib/workloads/callbacks.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+
+// deno-lint-ignore no-explicit-any
+type Json = any;
+
+/** A node under a virtual clock, with what it sent and logged. */
+function setUp(options: NodeOptions & { init?: boolean } = {}) {
+  const clock = new VirtualClock();
+  const sent: Json[] = [];
+  const logged: [LogLevel, string][] = [];
+  const node = new Node({
+    clock,
+    log: (level, text) => logged.push([level, text]),
+    ...options,
+  });
+  node.connect({ send: (line) => sent.push(JSON.parse(line)) });
+  const receive = (body: Json, src = "c1") =>
+    node.receive(JSON.stringify({ src, dest: "n1", body }));
+  /** Delivers a request; what the node sent meanwhile. */
+  function request(body: Json, src?: string): Json[] {
+    const before = sent.length;
+    receive(body, src);
+    return sent.slice(before);
+  }
+  if (options.init ?? true) {
+    receive(
+      { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1", "n2"] },
+      "c0",
+    );
+    sent.length = 0;
+  }
+  return { clock, node, sent, logged, request, receive };
+}
+
+/** The code and text of the one error that was sent. */
+function errorOf(messages: Json[]): [number, string] {
+  assertEquals(messages.length, 1);
+  assertEquals(messages[0].body.type, "error");
+  return [messages[0].body.code, messages[0].body.text];
+}
+
+/** Lets promises that can settle do so. */
+async function microtasks(): Promise<void> {
+  for (let i = 0; i < 20; i++) await Promise.resolve();
+}
+
+Deno.test("init gives the node its identity; msg_ids count from 0", () => {
+  const { node, request } = setUp({ init: false });
+  assertEquals([node.nodeId, node.nodeIds], ["", []]);
+  const init = {
+    type: "init",
+    msg_id: 1,
+    node_id: "n1",
+    node_ids: ["n1", "n2"],
+  };
+  assertEquals(request(init, "c0"), [
+    {
+      src: "n1",
+      dest: "c0",
+      body: { type: "init_ok", in_reply_to: 1, msg_id: 0 },
+    },
+  ]);
+  assertEquals([node.nodeId, node.nodeIds], ["n1", ["n1", "n2"]]);
+  assertEquals(node.send("n2", { type: "gossip" }), 1);
+});
+
+Deno.test("init again: the same identity is confirmed, another one refused", () => {
+  const { node, request } = setUp();
+  const init = {
+    type: "init",
+    msg_id: 2,
+    node_id: "n1",
+    node_ids: ["n1", "n2"],
+  };
+  assertEquals(request(init)[0].body.type, "init_ok");
+  for (const other of [{ node_id: "n2" }, { node_ids: ["n1"] }]) {
+    const [code, text] = errorOf(request({ ...init, ...other }));
+    assertEquals([code, text], [12, "init: already initialized as n1"]);
+  }
+  assertEquals([node.nodeId, node.nodeIds], ["n1", ["n1", "n2"]]);
+});
+
+Deno.test("init without a usable node_id or node_ids is malformed", () => {
+  const { node, request } = setUp({ init: false });
+  for (
+    const [field, value] of [
+      ["node_id", undefined],
+      ["node_id", 1],
+      ["node_id", ""],
+      ["node_ids", undefined],
+      ["node_ids", "n1"],
+      ["node_ids", ["n1", 2]],
+    ] as const
+  ) {
+    const init = {
+      type: "init",
+      msg_id: 1,
+      node_id: "n1",
+      node_ids: ["n1"],
+      [field]: value,
+    };
+    const [code, text] = errorOf(request(init));
+    assertEquals(code, ErrorCode.malformedRequest);
+    assertStringIncludes(text, `'${field}' is not`);
+  }
+  assertEquals(node.nodeId, "");
+});
+
+Deno.test("a handler for init runs once the identity is known, before init_ok", async () => {
+  const { node, request, sent } = setUp({ init: false });
+  const seen: string[] = [];
+  node.on("init", async () => {
+    seen.push(node.nodeId);
+    await Promise.resolve();
+    node.send("n2", { type: "hello" });
+  });
+  request({ type: "init", msg_id: 1, node_id: "n1", node_ids: [] });
+  await microtasks();
+  assertEquals(seen, ["n1"]);
+  assertEquals(sent.map(({ body }) => body.type), ["hello", "init_ok"]);
+});
+
+Deno.test("a request before init gets error 11, from the node it was sent to", () => {
+  const { request } = setUp({ init: false });
+  const messages = request({ type: "echo", msg_id: 3 });
+  assertEquals(errorOf(messages), [11, "n1 has not been initialized yet"]);
+  assertEquals([messages[0].src, messages[0].dest], ["n1", "c1"]);
+});
+
+Deno.test("an unknown type gets error 10, whatever its name", () => {
+  const { request } = setUp();
+  for (const type of ["nope", "constructor", "__proto__", "toString", ""]) {
+    const [code, text] = errorOf(request({ type, msg_id: 1 }));
+    assertEquals(code, ErrorCode.notSupported);
+    assertStringIncludes(text, JSON.stringify(type));
+  }
+});
+
+Deno.test("what a handler returns is the reply; its type is <type>_ok unless it says otherwise", async () => {
+  const { node, request, sent } = setUp();
+  node.on("plain", () => ({ value: 1 }));
+  node.on("typed", () => ({ type: "other" }));
+  node.on("async", async () => await Promise.resolve({ value: 2 }));
+  node.on("nothing", () => {});
+  node.on("later", (message) => {
+    node.reply(message, { value: 3 });
+  });
+  const bodies = (type: string) =>
+    request({ type, msg_id: 7 }).map(({ body }) => body);
+  assertEquals(bodies("plain"), [{
+    type: "plain_ok",
+    value: 1,
+    in_reply_to: 7,
+    msg_id: 1,
+  }]);
+  assertEquals(bodies("typed"), [{ type: "other", in_reply_to: 7, msg_id: 2 }]);
+  assertEquals(bodies("nothing"), []);
+  assertEquals(bodies("later"), [{
+    type: "later_ok",
+    value: 3,
+    in_reply_to: 7,
+    msg_id: 3,
+  }]);
+  assertEquals(bodies("async"), []);
+  await microtasks();
+  assertEquals(sent.at(-1).body, {
+    type: "async_ok",
+    value: 2,
+    in_reply_to: 7,
+    msg_id: 4,
+  });
+});
+
+Deno.test("a request without msg_id is handled, not answered", () => {
+  const { node, request } = setUp();
+  let handled = 0;
+  node.on("touch", () => ({ handled: ++handled }));
+  node.on("fail", () => {
+    throw new RpcError(ErrorCode.abort, "no");
+  });
+  assertEquals(request({ type: "touch" }), []);
+  assertEquals(request({ type: "fail" }), []);
+  assertEquals(request({ type: "nope" }), []);
+  assertEquals(handled, 1);
+});
+
+Deno.test("an RpcError thrown by a handler becomes the reply, anything else error 13", async () => {
+  const { node, request, logged, sent } = setUp();
+  node.on("rpc", () => {
+    throw new RpcError(1001, "mine");
+  });
+  node.on("sync", () => {
+    throw new TypeError("oops\nsecond line");
+  });
+  node.on("async", async () => {
+    await Promise.resolve();
+    throw Object.create(null);
+  });
+  assertEquals(errorOf(request({ type: "rpc", msg_id: 1 })), [1001, "mine"]);
+  assertEquals(errorOf(request({ type: "sync", msg_id: 1 })), [
+    13,
+    "TypeError: oops\nsecond line",
+  ]);
+  request({ type: "async", msg_id: 1 });
+  await microtasks();
+  assertEquals(errorOf(sent.slice(-1)), [13, "an error that can't be shown"]);
+  assertEquals(logged.filter(([level]) => level === "error").length, 2);
+  assertEquals(node.stats().failures, 2);
+});
+
+Deno.test("a reply that can't be written becomes error 13", () => {
+  const { node, request } = setUp();
+  const cycle: Json = {};
+  cycle.cycle = cycle;
+  node.on("cycle", () => cycle);
+  node.on("bigint", () => ({ value: 1n }));
+  assertEquals(errorOf(request({ type: "cycle", msg_id: 1 }))[0], 13);
+  assertEquals(errorOf(request({ type: "bigint", msg_id: 1 }))[0], 13);
+  // No id was used up by what was not sent.
+  assertEquals(node.send("n2", { type: "next" }), 3);
+});
+
+Deno.test("a body nested very deeply is answered, with error 13 where it can't be written", () => {
+  const { node, request } = setUp();
+  let deep: Json = 0;
+  for (let i = 0; i < 200_000; i++) deep = [deep];
+  node.on("deep", () => ({ deep }));
+  const [{ body }] = request({ type: "deep", msg_id: 1 }) as [Json];
+  assert(body.type === "deep_ok" || body.code === 13); // it depends on V8's version
+});
+
+Deno.test("a second handler for a type is refused", () => {
+  const { node } = setUp();
+  node.on("a", () => {});
+  assertThrows(() => node.on("a", () => {}), Error, "a second handler for 'a'");
+});
+
+Deno.test("what is no message is counted, logged with its start, and answered where it can be", () => {
+  const { node, request, logged, sent } = setUp();
+  const unanswerable = [
+    "nope",
+    "1",
+    "null",
+    "[]",
+    '"text"',
+    "{}",
+    '{"src":1,"dest":"n1","body":{}}',
+    '{"src":"c1","dest":"n1"}',
+    '{"src":"c1","dest":"n1","body":[]}',
+    '{"src":"","dest":"n1","body":{"type":"echo","msg_id":1}}',
+    '{"src":"c1","dest":"n1","body":{"msg_id":"x"}}',
+    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":9007199254740992}}',
+    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
+    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
+    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+  ];
+  for (const line of unanswerable) node.receive(line);
+  assertEquals(sent, []);
+  assertEquals(node.stats().invalid_lines, unanswerable.length);
+  assertEquals(
+    logged.filter(([level]) => level === "warn").length,
+    unanswerable.length,
+  );
+  assertStringIncludes(logged[1]![1], "invalid line: not JSON: ");
+  assertStringIncludes(logged[1]![1], '"nope"');
+  for (
+    const [body, text] of [
+      [{ type: 5, msg_id: 1 }, "'body.type' is not a string"],
+      [{ msg_id: 1 }, "'body.type' is not a string"],
+      [
+        { type: "a", msg_id: 1, in_reply_to: "x" },
+        "'body.in_reply_to' is not a non-negative integer",
+      ],
+    ] as const
+  ) {
+    const [code, said] = errorOf(request(body));
+    assertEquals(code, 12);
+    assertStringIncludes(said, text);
+  }
+  node.receive('{"src":"c1","body":{"type":"echo","msg_id":4}}');
+  assertEquals(errorOf(sent.slice(-1)), [
+    12,
+    "'dest' is not a non-empty string",
+  ]);
+  assertEquals(sent.at(-1).body.in_reply_to, 4);
+});
+
+Deno.test("a bad message before init is answered from the node it was sent to", () => {
+  const { request } = setUp({ init: false });
+  assertEquals(request({ msg_id: 1 })[0].src, "n1");
+});
+
+Deno.test("an empty line is passed over", () => {
+  const { node } = setUp();
+  node.receive("");
+  assertEquals(node.stats().invalid_lines, 0);
+});
+
+Deno.test("rpc resolves with the reply's body, typed", async () => {
+  const { node, sent, receive } = setUp();
+  const reply = node.rpc<{ value: number }>("n2", { type: "read", key: 1 });
+  assertEquals(sent, [{
+    src: "n1",
+    dest: "n2",
+    body: { type: "read", key: 1, msg_id: 1 },
+  }]);
+  assertEquals(node.pendingCount, 1);
+  receive({ type: "read_ok", in_reply_to: 1, value: 42 }, "n2");
+  const { value } = await reply;
+  assertEquals(value, 42);
+  assertEquals(node.pendingCount, 0);
+});
+
+Deno.test("rpc rejects with the reply's error, or a timeout after 2 s", async () => {
+  const { node, clock, receive } = setUp();
+  const refused = node.rpc("n2", { type: "cas" });
+  receive(
+    { type: "error", in_reply_to: 1, code: 22, text: "expected 4" },
+    "n2",
+  );
+  const error = await assertRejects(() => refused, RpcError, "expected 4");
+  assertEquals([error.code, error.definite], [22, true]);
+  const lost = node.rpc("n2", { type: "cas" });
+  clock.advance(1999);
+  assertEquals(node.pendingCount, 1);
+  clock.advance(1);
+  const timeout = await assertRejects(
+    () => lost,
+    RpcError,
+    "no reply from n2 within 2000 ms",
+  );
+  assertEquals([timeout.code, timeout.definite], [0, false]);
+});
+
+Deno.test("timeoutMs: 1 ms to 24 days, whole or not; anything else is a RangeError and sends nothing", async () => {
+  const { node, clock, sent } = setUp();
+  const day = 24 * 60 * 60 * 1000;
+  for (const timeoutMs of [0, -1, 0.5, NaN, Infinity, 24 * day + 1]) {
+    await assertRejects(
+      () => node.rpc("n2", { type: "x" }, { timeoutMs }),
+      RangeError,
+      `current value is ${timeoutMs}`,
+    );
+  }
+  assertEquals(sent, []);
+  const called: number[] = [];
+  for (const timeoutMs of [24 * day, 1.5, 1]) {
+    node.rpc("n2", { type: "x" }, { timeoutMs }, () => called.push(timeoutMs));
+  }
+  clock.advance(1.9);
+  assertEquals(called, [1]);
+  clock.advance(24 * day);
+  assertEquals(called, [1, 1.5, 24 * day]);
+});
+
+Deno.test("beyond maxPending an RPC fails with error 11 and nothing is sent", async () => {
+  const { node, sent } = setUp({ maxPending: 1 });
+  node.rpc("n2", { type: "x" }, {}, () => {});
+  const error = await assertRejects(
+    () => node.rpc("n2", { type: "x" }),
+    RpcError,
+  );
+  assertEquals([error.code, sent.length, node.stats().registered], [11, 1, 1]);
+  assertThrows(
+    () => node.rpc("n2", { type: "x" }, {}, () => {}),
+    RpcError,
+    "maxPending",
+  );
+});
+
+Deno.test("a signal cancels an RPC, and is let go of afterwards", async () => {
+  const { node, sent, clock, receive } = setUp();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const added: unknown[] = [];
+  const removed: unknown[] = [];
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: Parameters<typeof addEventListener>) => {
+    added.push(args[1]);
+    addEventListener.apply(signal, args);
+  };
+  signal.removeEventListener = (
+    ...args: Parameters<typeof removeEventListener>
+  ) => {
+    removed.push(args[1]);
+    removeEventListener.apply(signal, args);
+  };
+  const answered = node.rpc("n2", { type: "x" }, { signal });
+  receive({ type: "x_ok", in_reply_to: 1 }, "n2");
+  await answered;
+  assertEquals([added.length, removed], [1, added]);
+
+  const cancelled = node.rpc("n2", { type: "x" }, { signal });
+  controller.abort("enough");
+  const error = await assertRejects(
+    () => cancelled,
+    RpcError,
+    "RPC cancelled: aborted",
+  );
+  assertEquals([error.cause, error.definite], ["enough", false]);
+  assertEquals([node.pendingCount, clock.timers], [0, 0]);
+  assertEquals(node.stats().cancelled, 1);
+
+  sent.length = 0;
+  await assertRejects(
+    () => node.rpc("n2", { type: "x" }, { signal }),
+    RpcError,
+    "aborted",
+  );
+  assertEquals(sent, []);
+});
+
+Deno.test("a failing callback harms only itself, be it sync or async", async () => {
+  const { node, clock, logged } = setUp();
+  const called: string[] = [];
+  node.rpc("n2", { type: "x" }, {}, () => {
+    called.push("sync");
+    throw new Error("bad callback");
+  });
+  node.rpc("n2", { type: "x" }, {}, async () => {
+    called.push("async");
+    await Promise.reject(new Error("bad async callback"));
+  });
+  node.rpc("n2", { type: "x" }, {}, () => called.push("good"));
+  clock.advance(2000);
+  await microtasks();
+  assertEquals(called, ["sync", "async", "good"]);
+  const errors = logged.filter(([level]) => level === "error").map(([, text]) =>
+    text
+  );
+  assertEquals(errors, [
+    "an RPC callback failed: Error: bad callback",
+    "an RPC callback failed: Error: bad async callback",
+  ]);
+});
+
+Deno.test("replies that settle nothing are counted by kind", () => {
+  const { node, clock, receive } = setUp();
+  node.rpc("n2", { type: "x" }, {}, () => {});
+  node.rpc("n2", { type: "x" }, {}, () => {});
+  receive({ type: "x_ok", in_reply_to: 1 }, "n3");
+  receive({ type: "x_ok", in_reply_to: 1 }, "n2");
+  receive({ type: "x_ok", in_reply_to: 1 }, "n2");
+  clock.advance(2000);
+  receive({ type: "x_ok", in_reply_to: 2 }, "n2");
+  receive({ type: "x_ok", in_reply_to: 99 }, "n2");
+  const { replied, reaped, stray, duplicate, late, unknown } = node.stats();
+  assertEquals(
+    { replied, reaped, stray, duplicate, late, unknown },
+    { replied: 1, reaped: 1, stray: 1, duplicate: 1, late: 1, unknown: 1 },
+  );
+});
+
+Deno.test("reaps are reported and logged", () => {
+  const reports: ReapReport[] = [];
+  const { node, clock, logged } = setUp({
+    onReap: (report) => reports.push({ ...report }),
+  });
+  node.rpc("n2", { type: "x" }, {}, () => {});
+  node.rpc("n2", { type: "x" }, { timeoutMs: 3000 }, () => {});
+  clock.advance(3000);
+  assertEquals(reports, [
+    { count: 1, oldestAgeMs: 2000, remaining: 1 },
+    { count: 1, oldestAgeMs: 3000, remaining: 0 },
+  ]);
+  assertEquals(logged.at(-1), [
+    "info",
+    "reaped 1 expired callback, the oldest 3000 ms old; 0 pending",
+  ]);
+});
+
+Deno.test("every: from init until it is stopped or the node closes, whatever it throws", async () => {
+  const { node, clock, receive, logged } = setUp({ init: false });
+  let early = 0;
+  let stopped = 0;
+  node.every(100, () => {
+    early++;
+    throw new Error("tick");
+  });
+  clock.advance(1000);
+  assertEquals(early, 0);
+  receive({ type: "init", msg_id: 1, node_id: "n1", node_ids: [] });
+  const stop = node.every(100, async () => {
+    stopped++;
+    await Promise.reject(new Error("tock"));
+  });
+  clock.advance(250);
+  await microtasks();
+  assertEquals([early, stopped], [2, 2]);
+  assertEquals(logged.filter(([level]) => level === "error").length, 4);
+  stop();
+  clock.advance(100);
+  assertEquals([early, stopped], [3, 2]);
+  await node.close();
+  clock.advance(1000);
+  assertEquals([early, clock.timers], [3, 0]);
+  node.every(100, () => early++);
+  clock.advance(1000);
+  assertEquals(early, 3);
+  assertThrows(
+    () => node.every(0, () => {}),
+    RangeError,
+    "'ms' must be from 1",
+  );
+});
+
+Deno.test("a tick may stop itself", () => {
+  const { node, clock } = setUp();
+  let ticks = 0;
+  const stop = node.every(10, () => {
+    ticks++;
+    stop();
+  });
+  clock.advance(100);
+  assertEquals([ticks, clock.timers], [1, 0]);
+});
+
+Deno.test("close settles every RPC, then waits for running handlers", async () => {
+  const { node, clock, request, sent } = setUp();
+  node.on("ask", async () => {
+    await node.rpc("n2", { type: "x" });
+  });
+  const { promise, resolve } = Promise.withResolvers<void>();
+  node.on("slow", () => promise);
+  request({ type: "ask", msg_id: 1 });
+  request({ type: "slow", msg_id: 2 });
+  let closed = false;
+  const closing = node.close().then(() => closed = true);
+  await microtasks();
+  assertEquals(errorOf(sent.slice(-1)), [
+    13,
+    "RPC cancelled: the node is shutting down",
+  ]);
+  assertEquals([closed, node.pendingCount], [false, 0]);
+  resolve();
+  await closing;
+  assertEquals(clock.timers, 0);
+  await assertRejects(
+    () => node.rpc("n2", { type: "x" }),
+    RpcError,
+    "shutting down",
+  );
+});
+
+Deno.test("close does not wait for ever for a handler", async () => {
+  const { node, clock, request, logged } = setUp();
+  node.on("stuck", () => new Promise(() => {}));
+  request({ type: "stuck", msg_id: 1 });
+  const closing = node.close();
+  clock.advance(1000);
+  await closing;
+  assertEquals(logged.at(-1), [
+    "warn",
+    "1 handler was still running after 1000 ms",
+  ]);
+});
+
+Deno.test("options out of range are named", () => {
+  for (
+    const [options, text] of [
+      [{ rpcTimeoutMs: 0 }, "'rpcTimeoutMs' must be from 1"],
+      [{ reapIntervalMs: NaN }, "'reapIntervalMs' must be from 1"],
+      [{ inputGraceMs: -1 }, "'inputGraceMs' must be from 1"],
+      [
+        { maxPending: -1 },
+        "'maxPending' must be a non-negative integer: current value is -1",
+      ],
+      [{ maxPending: 1.5 }, "current value is 1.5"],
+    ] as const
+  ) assertThrows(() => new Node(options), RangeError, text);
+});
+
+Deno.test("sending without a transport says so", () => {
+  assertThrows(
+    () => new Node().send("n2", { type: "x" }),
+    Error,
+    "not connected",
+  );
+});
+
+Deno.test("interval mode reaps at the scan", () => {
+  const { node, clock } = setUp({ reapIntervalMs: 500, rpcTimeoutMs: 100 });
+  node.rpc("n2", { type: "x" }, {}, () => {});
+  clock.advance(499);
+  assertEquals(node.stats().reaped, 0);
+  clock.advance(1);
+  assertEquals(node.stats().reaped, 1);
+});
+
+Deno.test("workload: send_fire_forget sends the RPC first and counts its callback", () => {
+  const { node, request, clock } = setUp();
+  callbacks(node);
+  const fire = { type: "send_fire_forget", msg_id: 2, target: "n2" };
+  const payload = JSON.parse('{"type":"echo","__proto__":{"x":1},"msg_id":77}');
+  const messages = request({ ...fire, payload });
+  assertEquals(messages.map(({ dest }) => dest), ["n2", "c1"]);
+  assertEquals(
+    JSON.stringify(messages[0].body),
+    '{"type":"echo","__proto__":{"x":1},"msg_id":1}',
+  );
+  assertEquals(messages[1].body, {
+    type: "send_fire_forget_ok",
+    pending: 1,
+    in_reply_to: 2,
+    msg_id: 2,
+  });
+  clock.advance(2000);
+  assertEquals(request({ type: "pending_count", msg_id: 3 })[0].body.count, 0);
+});
+
+Deno.test("workload: a malformed send_fire_forget names the field, sends and registers nothing", () => {
+  const { node, request } = setUp();
+  callbacks(node);
+  const good = {
+    type: "send_fire_forget",
+    msg_id: 2,
+    target: "n2",
+    payload: { type: "x" },
+  };
+  for (
+    const [field, value] of [
+      ["target", undefined],
+      ["target", ""],
+      ["target", 5],
+      ["payload", undefined],
+      ["payload", null],
+      ["payload", []],
+      ["payload", "x"],
+      ["payload", {}],
+      ["payload", { type: 1 }],
+    ] as const
+  ) {
+    const [code, text] = errorOf(request({ ...good, [field]: value }));
+    assertEquals(code, 12);
+    assertStringIncludes(text, `send_fire_forget: '${field}`);
+  }
+  assertEquals(node.stats().registered, 0);
+});
+
+Deno.test("workload: echo and stats", () => {
+  const { node, request, clock } = setUp();
+  callbacks(node);
+  const echo = JSON.parse('{"__proto__":1,"deep":[1,{"two":"2"}]}');
+  const [reply] = request({ type: "echo", msg_id: 1, echo });
+  assertEquals(JSON.stringify(reply.body.echo), JSON.stringify(echo));
+  clock.advance(1234);
+  const [{ body }] = request({ type: "stats", msg_id: 2 }) as [Json];
+  for (
+    const key of [
+      "pending",
+      "pending_max",
+      "registered",
+      "replied",
+      "reaped",
+      "cancelled",
+      "late",
+      "duplicate",
+      "stray",
+      "unknown",
+      "invalid_lines",
+    ]
+  ) assertEquals(body[key], 0, key);
+  assertEquals([body.type, body.uptime_ms, body.received], [
+    "stats_ok",
+    1234,
+    3,
+  ]);
+  assert(body.sent === 2);
+});

@@ -1,0 +1,219 @@
+import { assert, assertEquals } from "@std/assert";
+import fc from "fast-check";
+import { PendingRpcs } from "../lib/pending_rpcs.ts";
+import { Reaper, type ReapReport } from "../lib/reaper.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+
+/** A reaper under a virtual clock, with what it reported. */
+function setUp(
+  options: {
+    intervalMs?: number;
+    caughtUp?: () => Promise<void> | undefined;
+  } = {},
+) {
+  const clock = new VirtualClock();
+  const pending = new PendingRpcs(Infinity, (error) => {
+    throw error;
+  });
+  const reports: ReapReport[] = [];
+  const reaper = new Reaper({
+    pending,
+    clock,
+    intervalMs: options.intervalMs,
+    graceMs: 2000,
+    report: (report) => reports.push({ ...report }),
+    caughtUp: options.caughtUp ?? (() => undefined),
+  });
+  let nextId = 0;
+  const timedOut: { id: number; at: number }[] = [];
+  function register(timeoutMs: number, then?: () => void): number {
+    const id = nextId++;
+    pending.register(id, "n2", clock.now(), timeoutMs, () => {
+      timedOut.push({ id, at: clock.now() });
+      then?.();
+    });
+    reaper.update();
+    return id;
+  }
+  function settle(id: number): void {
+    pending.settle({
+      src: "n2",
+      dest: "n1",
+      body: { type: "ok", in_reply_to: id },
+    });
+    reaper.update();
+  }
+  return { clock, pending, reaper, reports, register, settle, timedOut };
+}
+
+Deno.test("reaps at the deadline and reports count, oldest age and what remains", () => {
+  const { clock, register, reports, timedOut } = setUp();
+  register(100);
+  clock.advance(30);
+  register(70);
+  register(500);
+  clock.advance(69);
+  assertEquals(timedOut, []);
+  clock.advance(1);
+  assertEquals(timedOut, [{ id: 0, at: 100 }, { id: 1, at: 100 }]);
+  assertEquals(reports, [{ count: 2, oldestAgeMs: 100, remaining: 1 }]);
+});
+
+Deno.test("one timer, only while something is pending, re-armed only for an earlier deadline", () => {
+  const { clock, register, settle, reports } = setUp();
+  assertEquals(clock.timers, 0);
+  const first = register(100);
+  register(200);
+  register(50);
+  assertEquals(clock.timers, 1);
+  clock.advance(50);
+  assertEquals(reports.length, 1);
+  assertEquals(clock.timers, 1);
+  settle(first);
+  clock.advance(100); // its timer fires for nothing, and goes on to the next deadline
+  assertEquals(reports.length, 1);
+  settle(1);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("a fractional deadline is not reaped early", () => {
+  const { clock, register, timedOut } = setUp();
+  clock.busy(0.25);
+  register(1.5);
+  clock.advance(1.74);
+  assertEquals(timedOut, []);
+  clock.advance(0.5);
+  assertEquals(timedOut.length, 1);
+});
+
+Deno.test("interval mode scans at the interval, and only while something is pending", () => {
+  const { clock, register, reports, timedOut } = setUp({ intervalMs: 500 });
+  assertEquals(clock.timers, 0);
+  register(100);
+  register(600);
+  assertEquals(clock.timers, 1);
+  clock.advance(499);
+  assertEquals(timedOut, []);
+  clock.advance(1);
+  assertEquals(reports, [{ count: 1, oldestAgeMs: 500, remaining: 1 }]);
+  clock.advance(500);
+  assertEquals(reports[1], { count: 1, oldestAgeMs: 1000, remaining: 0 });
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("readable input is handled first: a reply that is already here is no timeout", async () => {
+  const handled = Promise.withResolvers<void>();
+  const { clock, register, settle, timedOut, pending } = setUp({
+    caughtUp: () => handled.promise,
+  });
+  const id = register(100);
+  register(100);
+  clock.advance(150);
+  assertEquals(timedOut, []);
+  settle(id);
+  handled.resolve();
+  await handled.promise;
+  assertEquals(timedOut, [{ id: 0, at: 150 }, { id: 1, at: 150 }]); // id 0 by its reply
+  assertEquals(pending.stats().reaped, 1);
+});
+
+Deno.test("what falls due while input is handled waits for its own turn", async () => {
+  const handled = [
+    Promise.withResolvers<void>(),
+    Promise.withResolvers<void>(),
+  ];
+  let asked = 0;
+  const { clock, register, timedOut } = setUp({
+    caughtUp: () => handled[asked++]!.promise,
+  });
+  register(100);
+  register(120);
+  clock.advance(130); // due is what was at 100
+  handled[0]!.resolve();
+  await handled[0]!.promise;
+  assertEquals([timedOut.length, asked], [1, 1]);
+  clock.advance(0);
+  assertEquals(asked, 2);
+  handled[1]!.resolve();
+  await handled[1]!.promise;
+  assertEquals(timedOut.length, 2);
+});
+
+Deno.test("input that never ends delays a timeout by 2 s, not for ever", () => {
+  const { clock, register, timedOut } = setUp({
+    caughtUp: () => new Promise(() => {}),
+  });
+  register(100);
+  clock.advance(2099);
+  assertEquals(timedOut, []);
+  clock.advance(1);
+  assertEquals(timedOut, [{ id: 0, at: 2100 }]);
+  assertEquals(clock.timers, 0);
+});
+
+Deno.test("a long reap hands the event loop back every few milliseconds, and reports once", () => {
+  const { clock, register, reports, timedOut } = setUp();
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  const turns: number[] = [];
+  const setTimer = clock.setTimer.bind(clock);
+  clock.setTimer = (fn, delayMs) =>
+    setTimer(() => {
+      turns.push(timedOut.length);
+      fn();
+    }, delayMs);
+  clock.advance(30);
+  assertEquals(
+    timedOut.map(({ id }) => id),
+    Array.from({ length: 100 }, (_, id) => id),
+  );
+  assertEquals(turns, [32, 64, 96]); // 4 ms each
+  assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
+});
+
+Deno.test("after stop nothing is reaped and no timer is left", async () => {
+  const handled = Promise.withResolvers<void>();
+  const { clock, register, reaper, timedOut } = setUp({
+    caughtUp: () => handled.promise,
+  });
+  register(100);
+  clock.advance(100);
+  reaper.stop();
+  handled.resolve();
+  await handled.promise;
+  register(100);
+  clock.advance(5000);
+  assertEquals([timedOut, clock.timers], [[], 0]);
+});
+
+Deno.test("property: never early, never more than a timer's millisecond late, no timer without need", () => {
+  const step = fc.oneof(
+    fc.record({ timeoutMs: fc.double({ min: 1, max: 50, noNaN: true }) }),
+    fc.record({ advance: fc.double({ min: 0, max: 20, noNaN: true }) }),
+    fc.record({ settle: fc.nat() }),
+  );
+  fc.assert(
+    fc.property(fc.array(step, { maxLength: 100, size: "max" }), (steps) => {
+      const { clock, pending, register, settle } = setUp();
+      const open = new Set<number>();
+      let settling = false;
+      for (const step of steps) {
+        if ("timeoutMs" in step) {
+          const deadline = clock.now() + step.timeoutMs;
+          const id = register(step.timeoutMs, () => {
+            const lateMs = clock.now() - deadline;
+            assert(settling || (lateMs >= 0 && lateMs < 1.001), `${lateMs}`);
+            open.delete(id);
+          });
+          open.add(id);
+        } else if ("advance" in step) clock.advance(step.advance);
+        else if (open.size > 0) {
+          settling = true;
+          settle([...open][step.settle % open.size]!);
+          settling = false;
+        }
+        assertEquals(pending.size, open.size);
+        assertEquals(clock.timers, pending.size === 0 ? 0 : 1);
+      }
+    }),
+  );
+});

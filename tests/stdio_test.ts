@@ -1,0 +1,364 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { TextLineStream } from "@std/streams/text-line-stream";
+import { type LogLevel, Node, type NodeOptions } from "../lib/mod.ts";
+import {
+  type Output,
+  serve,
+  type ServeOptions,
+  stderrLog,
+} from "../lib/stdio.ts";
+
+// deno-lint-ignore no-explicit-any
+type Json = any;
+
+const encoder = new TextEncoder();
+const INIT =
+  `{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}\n`;
+const echo = (id: number, text: unknown) =>
+  JSON.stringify({
+    src: "c1",
+    dest: "n1",
+    body: { type: "echo", msg_id: id, echo: text },
+  });
+
+/** Input that a test feeds, chunk by chunk. */
+class Feed {
+  readonly #chunks: (Uint8Array | null)[] = [];
+  #arrived = Promise.withResolvers<void>();
+  reads = 0;
+
+  /** Makes one read's worth of input readable; `null` is its end. */
+  add(...chunks: (string | Uint8Array | null)[]): this {
+    for (const chunk of chunks) {
+      this.#chunks.push(
+        typeof chunk === "string" ? encoder.encode(chunk) : chunk,
+      );
+    }
+    this.#arrived.resolve();
+    this.#arrived = Promise.withResolvers<void>();
+    return this;
+  }
+
+  async read(buffer: Uint8Array): Promise<number | null> {
+    this.reads++;
+    while (this.#chunks.length === 0) await this.#arrived.promise;
+    const chunk = this.#chunks.shift()!;
+    if (chunk === null) return null;
+    const now = chunk.subarray(0, buffer.length);
+    if (now.length < chunk.length) {
+      this.#chunks.unshift(chunk.subarray(now.length));
+    }
+    buffer.set(now);
+    return now.length;
+  }
+}
+
+/** Output that remembers what was written, and how. */
+class Sink implements Output {
+  readonly writes: string[] = [];
+  /** Called before each write; may hold it up, fail it, or shorten it. */
+  gate: (bytes: Uint8Array) => Promise<number> | number = (bytes) =>
+    bytes.length;
+
+  async write(bytes: Uint8Array): Promise<number> {
+    const count = await this.gate(bytes);
+    this.writes.push(new TextDecoder().decode(bytes.subarray(0, count)));
+    return count;
+  }
+
+  get messages(): Json[] {
+    return this.writes.join("").trim().split("\n").map((line) =>
+      JSON.parse(line)
+    );
+  }
+}
+
+/** Serves an echo node on a feed and a sink. */
+function setUp(
+  options: Partial<ServeOptions> = {},
+  nodeOptions: NodeOptions = {},
+) {
+  const logged: [LogLevel, string][] = [];
+  const log = (level: LogLevel, text: string) =>
+    void logged.push([level, text]);
+  const node = new Node({ log, ...nodeOptions });
+  node.on("echo", ({ body }) => ({ echo: body.echo }));
+  const input = new Feed();
+  const output = new Sink();
+  const run = () =>
+    serve(node, {
+      lines: new TextLineStream(),
+      input,
+      output,
+      log,
+      ...options,
+    });
+  return { node, input, output, logged, run };
+}
+
+Deno.test("messages in, messages out; 0 at the end of the input", async () => {
+  const { input, output, logged, run } = setUp();
+  input.add(INIT + echo(2, "a") + "\n", null);
+  assertEquals(await run(), 0);
+  assertEquals(output.messages.map(({ body }) => body.type), [
+    "init_ok",
+    "echo_ok",
+  ]);
+  assertStringIncludes(
+    logged.at(-1)![1],
+    "stopped at the end of the input: 0 RPCs",
+  );
+});
+
+Deno.test("replies of one turn are written at once", async () => {
+  const { input, output, run } = setUp();
+  input.add(
+    INIT + Array.from({ length: 50 }, (_, i) => echo(i, i) + "\n").join(""),
+    null,
+  );
+  await run();
+  assertEquals([output.writes.length, output.messages.length], [1, 51]);
+});
+
+Deno.test("chunks may be cut anywhere, within characters too", async () => {
+  const text = INIT +
+    ["å∂ß", "🦕", "plain"].map((s, i) => echo(i, s) + "\r\n").join("") + "\n\n";
+  for (let size = 1; size < 40; size += 3) {
+    const { input, output, run, logged } = setUp();
+    const bytes = encoder.encode(text);
+    for (let at = 0; at < bytes.length; at += size) {
+      input.add(bytes.slice(at, at + size));
+    }
+    input.add(null);
+    assertEquals(await run(), 0);
+    assertEquals(output.messages.slice(1).map(({ body }) => body.echo), [
+      "å∂ß",
+      "🦕",
+      "plain",
+    ]);
+    assertEquals(logged.filter(([level]) => level === "warn"), []);
+  }
+});
+
+Deno.test("a BOM, a last line without newline and a line longer than a read work", async () => {
+  const { input, output, run } = setUp();
+  const long = "x".repeat(300_000);
+  input.add("\ufeff" + INIT + echo(1, long) + "\n" + echo(2, "last"), null);
+  await run();
+  assertEquals(output.messages.map(({ body }) => body.echo), [
+    undefined,
+    long,
+    "last",
+  ]);
+});
+
+Deno.test("a line that is no UTF-8 is counted and logged; its neighbours work", async () => {
+  const { node, input, output, run, logged } = setUp();
+  const bad = encoder.encode(echo(1, "?"));
+  bad[bad.indexOf(63)] = 0xff;
+  input.add(
+    encoder.encode(INIT + echo(0, "a") + "\n"),
+    bad,
+    "\n" + echo(2, "b"),
+    null,
+  );
+  await run();
+  assertEquals(output.messages.map(({ body }) => body.echo), [
+    undefined,
+    "a",
+    "b",
+  ]);
+  assertEquals(node.stats().invalid_lines, 1);
+  assertStringIncludes(
+    logged.find(([level]) => level === "warn")![1],
+    "not UTF-8",
+  );
+});
+
+Deno.test("a line over the limit is skipped to its end, counted and logged once", async () => {
+  for (const size of [10, 1000, 100_000]) { // in many chunks, in few, in one
+    const { node, input, output, run, logged } = setUp({ maxLineBytes: 200 });
+    const bytes = encoder.encode(
+      INIT + echo(0, "a") + "\n" + echo(1, "x".repeat(5000)) + "\n" +
+        echo(2, "b") + "\n" +
+        "y".repeat(201) + "\n" + "z".repeat(300),
+    );
+    for (let at = 0; at < bytes.length; at += size) {
+      input.add(bytes.slice(at, at + size));
+    }
+    input.add(null);
+    await run();
+    assertEquals(output.messages.map(({ body }) => body.echo), [
+      undefined,
+      "a",
+      "b",
+    ]);
+    assertEquals(node.stats().invalid_lines, 3);
+    const warnings = logged.filter(([level]) => level === "warn").map((
+      [, text],
+    ) => text);
+    assertEquals(warnings.length, 3);
+    assertStringIncludes(warnings[0]!, "longer than 200 bytes");
+    assertStringIncludes(warnings[0]!, '"{\\"src\\":\\"c1\\"');
+  }
+});
+
+Deno.test("a line of just the limit is no longer than it", async () => {
+  const line = echo(1, "x");
+  const { input, output, run, node } = setUp({
+    maxLineBytes: Math.max(INIT.length - 1, line.length),
+  });
+  input.add(
+    INIT,
+    line + " ".repeat(INIT.length - 1 - line.length) + "\n",
+    null,
+  );
+  await run();
+  assertEquals([output.messages.length, node.stats().invalid_lines], [2, 0]);
+});
+
+Deno.test("partial writes are continued", async () => {
+  const { input, output, run } = setUp();
+  output.gate = (bytes) => Math.min(7, bytes.length);
+  input.add(INIT + echo(1, "é".repeat(50)) + "\n", null);
+  assertEquals(await run(), 0);
+  assertEquals(output.messages.length, 2);
+});
+
+Deno.test("while too much waits for stdout, no input is read", async () => {
+  const { input, output, run } = setUp({ maxOutputBytes: 1000 });
+  const open = Promise.withResolvers<void>();
+  const blocked = Promise.withResolvers<void>();
+  output.gate = async (bytes) => {
+    blocked.resolve();
+    await open.promise;
+    return bytes.length;
+  };
+  const text = "x".repeat(400);
+  input.add(
+    INIT,
+    ...Array.from({ length: 20 }, (_, i) => echo(i, text) + "\n"),
+    null,
+  );
+  const running = run();
+  await blocked.promise;
+  for (let i = 0; i < 20; i++) {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  assert(input.reads < 10, `${input.reads} reads`);
+  open.resolve();
+  assertEquals(await running, 0);
+  assertEquals(output.messages.length, 21);
+});
+
+Deno.test("beyond four times that, sending fails with error 11 and is logged", async () => {
+  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 100 });
+  node.on("flood", () => {
+    for (let i = 0; i < 10; i++) node.send("n2", { type: "x".repeat(60) });
+  });
+  const flooded = Promise.withResolvers<void>();
+  output.gate = (bytes) => bytes.length;
+  input.add(
+    INIT,
+    `{"src":"c1","dest":"n1","body":{"type":"flood","msg_id":9}}\n`,
+    null,
+  );
+  flooded.resolve();
+  assertEquals(await run(), 0);
+  assert(output.messages.length < 6);
+  assert(
+    logged.some(([level, text]) =>
+      level === "error" && text.includes("exceed the limit of 400")
+    ),
+  );
+});
+
+Deno.test("a closed stdout ends the node with exit code 1 and one error line", async () => {
+  const { input, output, run, logged, node } = setUp();
+  output.gate = () => Promise.reject(new Deno.errors.BrokenPipe("Broken pipe"));
+  input.add(INIT);
+  assertEquals(await run(), 1);
+  assertEquals(logged.filter(([level]) => level === "error"), [
+    ["error", "stdout can't be written to: Broken pipe"],
+  ]);
+  assertEquals(node.pendingCount, 0);
+});
+
+Deno.test("a stdin that can't be read ends the node with exit code 1", async () => {
+  const input = {
+    read: () => Promise.reject(new Error("Is a directory (os error 21)")),
+  };
+  const { run, logged } = setUp({ input });
+  assertEquals(await run(), 1);
+  assertEquals(logged.at(-1), [
+    "error",
+    "stdin can't be read: Is a directory (os error 21)",
+  ]);
+});
+
+Deno.test("replies that are already readable are handled before anything is reaped", async () => {
+  const { node, input, run } = setUp();
+  input.add(INIT);
+  const running = run();
+  while (node.nodeId === "") {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const errors: unknown[] = [];
+  node.rpc(
+    "n2",
+    { type: "x" },
+    { timeoutMs: 5 },
+    (error) => errors.push(error),
+  );
+  const until = performance.now() + 20;
+  while (performance.now() < until); // the deadline passes while the node is busy
+  input.add(
+    `{"src":"n2","dest":"n1","body":{"type":"x_ok","in_reply_to":1}}\n`,
+    null,
+  );
+  assertEquals(await running, 0);
+  assertEquals([errors, node.stats().reaped], [[undefined], 0]);
+});
+
+Deno.test("with no input to wait for, a deadline is kept", async () => {
+  const { node, input, run } = setUp();
+  input.add(INIT);
+  const running = run();
+  while (node.nodeId === "") {
+    await new Promise((resolve) => setTimeout(resolve, 0));
+  }
+  const startedAt = performance.now();
+  const error = await new Promise<Json>((resolve) =>
+    node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, resolve)
+  );
+  assertEquals(error.code, 0);
+  assert(performance.now() - startedAt >= 5);
+  input.add(null);
+  assertEquals(await running, 0);
+});
+
+Deno.test("stderrLog: levels, one line an entry, drops counted when nothing is taken", async () => {
+  const output = new Sink();
+  const { log, flush } = stderrLog("info", () => "gyre n1", output);
+  log("debug", "hidden");
+  log("info", "two\n  lines");
+  await flush();
+  assertEquals(output.writes, ["gyre n1 info: two | lines\n"]);
+  const open = Promise.withResolvers<void>();
+  output.gate = async (bytes) => {
+    await open.promise;
+    return bytes.length;
+  };
+  for (let i = 0; i < 20; i++) log("warn", "x".repeat(100_000));
+  open.resolve();
+  await flush();
+  log("info", "after");
+  await flush();
+  const lines = output.writes.join("").split("\n");
+  assert(lines.length < 20);
+  assertEquals(
+    lines.at(-3),
+    `gyre n1 warn: ${20 - (lines.length - 4)} log lines were dropped`,
+  );
+  assertEquals(lines.at(-2), "gyre n1 info: after");
+});
