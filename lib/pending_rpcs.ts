@@ -215,6 +215,11 @@ export class PendingRpcs {
     return this.#heap.size;
   }
 
+  /** How many callbacks there is memory for now; follows {@linkcode PendingRpcs.size}, up and down. */
+  get capacity(): number {
+    return (this.#log.length + (this.#spare ? 1 : 0)) * SEGMENT_SIZE;
+  }
+
   /** The earliest deadline in ms on the clock; `Infinity` when nothing is pending. */
   get firstDeadline(): number {
     return this.#heap.firstDeadline;

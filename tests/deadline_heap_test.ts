@@ -48,11 +48,13 @@ Deno.test("property: behaves as a sorted list under push and removal from anywhe
           model.push([command.push, item]);
         } else if (model.length > 0) {
           const victim = model[command.remove % model.length]![1];
-          heap.removeAt(positions.get(victim)!);
+          const position = positions.get(victim)!;
+          positions.delete(victim);
+          heap.removeAt(position);
           model = model.filter(([, item]) => item !== victim);
         }
         model.sort(([a, i], [b, j]) => a - b || i - j);
-        assertEquals(heap.size, model.length);
+        assertEquals([heap.size, positions.size], [model.length, model.length]);
         assertEquals(heap.firstDeadline, model[0]?.[0] ?? Infinity);
         for (const [deadline, item] of model) {
           assertEquals(heap.deadlineAt(positions.get(item)!), deadline);

@@ -185,6 +185,14 @@ Deno.test("after stop nothing is reaped and no timer is left", async () => {
   assertEquals([timedOut, clock.timers], [[], 0]);
 });
 
+Deno.test("after stop nothing arms the reaper again", () => {
+  const { clock, register, reaper, timedOut } = setUp();
+  reaper.stop();
+  register(100);
+  clock.advance(5000);
+  assertEquals([timedOut, clock.timers], [[], 0]);
+});
+
 Deno.test("property: never early, never more than a timer's millisecond late, no timer without need", () => {
   const step = fc.oneof(
     fc.record({ timeoutMs: fc.double({ min: 1, max: 50, noNaN: true }) }),

@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { setImmediate } from "node:timers";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { type LogLevel, Node, type NodeOptions } from "../lib/mod.ts";
 import {
@@ -20,6 +21,9 @@ const echo = (id: number, text: unknown) =>
     dest: "n1",
     body: { type: "echo", msg_id: id, echo: text },
   });
+
+/** Lets the event loop turn once. */
+const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
 /** Input that a test feeds, chunk by chunk. */
 class Feed {
@@ -204,17 +208,19 @@ Deno.test("a line over the limit is skipped to its end, counted and logged once"
 });
 
 Deno.test("a line of just the limit is no longer than it", async () => {
-  const line = echo(1, "x");
-  const { input, output, run, node } = setUp({
-    maxLineBytes: Math.max(INIT.length - 1, line.length),
-  });
-  input.add(
-    INIT,
-    line + " ".repeat(INIT.length - 1 - line.length) + "\n",
-    null,
-  );
-  await run();
-  assertEquals([output.messages.length, node.stats().invalid_lines], [2, 0]);
+  for (const size of [7, 1000]) {
+    const { input, output, run, node } = setUp({
+      maxLineBytes: INIT.length - 1,
+    });
+    const text = INIT + echo(1, "x").padEnd(INIT.length - 1) + "\n" +
+      echo(2, "y").padEnd(INIT.length - 1);
+    for (let at = 0; at < text.length; at += size) {
+      input.add(text.slice(at, at + size));
+    }
+    input.add(null);
+    await run();
+    assertEquals([output.messages.length, node.stats().invalid_lines], [3, 0]);
+  }
 });
 
 Deno.test("partial writes are continued", async () => {
@@ -243,7 +249,7 @@ Deno.test("while too much waits for stdout, no input is read", async () => {
   const running = run();
   await blocked.promise;
   for (let i = 0; i < 20; i++) {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await turn();
   }
   assert(input.reads < 10, `${input.reads} reads`);
   open.resolve();
@@ -301,7 +307,7 @@ Deno.test("replies that are already readable are handled before anything is reap
   input.add(INIT);
   const running = run();
   while (node.nodeId === "") {
-    await new Promise((resolve) => setTimeout(resolve, 0));
+    await turn();
   }
   const errors: unknown[] = [];
   node.rpc(
@@ -320,21 +326,80 @@ Deno.test("replies that are already readable are handled before anything is reap
   assertEquals([errors, node.stats().reaped], [[undefined], 0]);
 });
 
-Deno.test("with no input to wait for, a deadline is kept", async () => {
-  const { node, input, run } = setUp();
-  input.add(INIT);
-  const running = run();
-  while (node.nodeId === "") {
-    await new Promise((resolve) => setTimeout(resolve, 0));
-  }
-  const startedAt = performance.now();
-  const error = await new Promise<Json>((resolve) =>
-    node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, resolve)
+Deno.test("once stdout is closed no further request is handled", async () => {
+  const { node, input, output, run } = setUp();
+  const slow = Promise.withResolvers<void>();
+  node.on("slow", () => slow.promise); // keeps the node from being done at once
+  output.gate = () => Promise.reject(new Error("gone"));
+  input.add(
+    INIT + `{"src":"c1","dest":"n1","body":{"type":"slow","msg_id":9}}\n`,
   );
-  assertEquals(error.code, 0);
-  assert(performance.now() - startedAt >= 5);
-  input.add(null);
+  const running = run();
+  while (input.reads < 2) await turn();
+  await turn();
+  const { received } = node.stats();
+  input.add(echo(1, "late") + "\n");
+  await turn();
+  slow.resolve();
+  assertEquals(await running, 1);
+  assertEquals([received, node.stats().received], [2, 2]);
+});
+
+/** How long an RPC to nowhere took to fail, in ms, with this input after `init`. */
+async function timeToFail(
+  read: (buffer: Uint8Array) => Promise<number>,
+  inputGraceMs: number,
+): Promise<number> {
+  const first = new Feed().add(INIT);
+  let ended = false;
+  const { node, run } = setUp({
+    input: {
+      read: (buffer) =>
+        ended
+          ? Promise.resolve(null)
+          : first.reads === 0
+          ? first.read(buffer)
+          : read(buffer),
+    },
+  }, { inputGraceMs });
+  const running = run();
+  while (node.nodeId === "") await turn();
+  const startedAt = performance.now();
+  const failed = Promise.withResolvers<number>();
+  node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, (error) => {
+    assertEquals(error!.code, 0);
+    failed.resolve(performance.now() - startedAt);
+  });
+  const ms = await failed.promise;
+  ended = true;
+  wakeUp();
   assertEquals(await running, 0);
+  return ms;
+}
+let wakeUp = () => {};
+
+Deno.test("with no input to wait for, a deadline is kept", async () => {
+  const ms = await timeToFail(
+    () => new Promise((resolve) => wakeUp = () => resolve(0)),
+    10_000,
+  );
+  assert(ms >= 5 && ms < 10_000, `${ms} ms`);
+});
+
+Deno.test("input that keeps coming but leaves the pipe empty holds nothing up", async () => {
+  const ms = await timeToFail((buffer) => {
+    buffer[0] = 10;
+    return new Promise((resolve) => setImmediate(() => resolve(1)));
+  }, 10_000);
+  assert(ms >= 5 && ms < 10_000, `${ms} ms`);
+});
+
+Deno.test("input that never lets up holds a timeout up for the grace, no longer", async () => {
+  const ms = await timeToFail((buffer) => {
+    buffer.fill(10);
+    return new Promise((resolve) => setImmediate(() => resolve(buffer.length)));
+  }, 60);
+  assert(ms >= 65, `${ms} ms`);
 });
 
 Deno.test("stderrLog: levels, one line an entry, drops counted when nothing is taken", async () => {
