@@ -9,135 +9,145 @@ import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
 
-const JSR_URL = new URL(Deno.env.get("JSR_URL") ?? "https://jsr.io/");
 const PROBE_TIMEOUT_MS = 4000;
 const root = new URL("../", import.meta.url);
 const vendor = new URL("vendor/", root);
-const marker = new URL("STAND-INS", vendor);
+/** Says what `vendor/` holds; written last, so that a half-filled one is never trusted. */
+const marker = new URL("INSTALLED", vendor);
+/** The registry that Deno asks, too. */
+const jsr = new URL(
+  (Deno.env.get("JSR_URL") || "https://jsr.io").replace(/\/*$/, "/"),
+);
 
-/** The stand-in of each package: its exports, each a file of `scripts/standins/`. */
-const STANDINS: Record<string, Record<string, string>> = {
+/** What Gyre uses of each package: its exports, each with the file in `scripts/standins/`. */
+const STANDINS = {
   "@std/streams": { "./text-line-stream": "text_line_stream.ts" },
   "@std/assert": { ".": "assert.ts" },
 };
+type Name = keyof typeof STANDINS;
+const names = Object.keys(STANDINS) as Name[];
 
-/** What `vendor/` was filled for: the packages and, for stand-ins, their text. */
-function fingerprint(): string {
-  const hash = createHash("sha256");
-  for (const [name, exports] of Object.entries(STANDINS)) {
-    hash.update(config.imports[name as keyof typeof config.imports]);
-    for (const file of Object.values(exports)) {
-      hash.update(
-        Deno.readTextFileSync(new URL(`standins/${file}`, import.meta.url)),
-      );
-    }
-  }
-  return hash.digest("hex");
+function versionOf(name: Name): string {
+  return config.imports[name].split("@").at(-1)!;
 }
 
-function versionOf(name: string): string {
-  return config.imports[name as keyof typeof config.imports].split("@").at(-1)!;
+function sha256(bytes: Uint8Array | string): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** Whether JSR answers, and has every package in the version that `deno.json` pins. */
-async function jsrIsReachable(): Promise<boolean> {
-  if (JSR_URL.protocol === "file:") return true; // a local mirror: Deno reads it by itself
-  try {
-    for (const name of Object.keys(STANDINS)) {
-      const response = await fetch(new URL(`${name}/meta.json`, JSR_URL), {
-        signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
-      });
-      const meta = await response.json();
-      if (!(versionOf(name) in meta.versions)) return false;
-    }
-    return true;
-  } catch {
-    return false; // no network, a proxy's refusal, a captive portal's HTML
+/** Throws unless JSR answers and has the version that `deno.json` pins. */
+async function probe(name: Name): Promise<void> {
+  const response = await fetch(new URL(`${name}/meta.json`, jsr), {
+    signal: AbortSignal.timeout(PROBE_TIMEOUT_MS),
+  });
+  if (!response.ok) throw new Error(`status ${response.status}`);
+  const meta = await response.json(); // throws at a captive portal's HTML
+  if (!meta.versions?.[versionOf(name)]) {
+    throw new Error(`it has no ${name}@${versionOf(name)}`);
   }
 }
 
 /** Lets Deno fetch the real packages into `vendor/`. */
-async function install(): Promise<boolean> {
-  const specifiers = Object.entries(STANDINS).flatMap(([name, exports]) =>
-    Object.keys(exports).map((path) => name + path.slice(1))
+async function install(): Promise<void> {
+  // By their full names: the command line knows nothing of the import map.
+  const specifiers = names.flatMap((name) =>
+    Object.keys(STANDINS[name]).map((path) =>
+      config.imports[name] + path.slice(1)
+    )
   );
-  const { success } = await new Deno.Command(Deno.execPath(), {
+  const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["cache", "--quiet", ...specifiers],
     cwd: fileURLToPath(root),
+    env: { NO_COLOR: "1" },
     stdin: "null",
     stdout: "null",
-    stderr: "null",
+    stderr: "piped",
   }).output();
-  return success;
-}
-
-function remove(path: URL): void {
-  try {
-    Deno.removeSync(path, { recursive: true });
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  if (!success) {
+    throw new Error(new TextDecoder().decode(stderr).trim().split("\n")[0]);
   }
 }
 
 /** Lays out one stand-in in `vendor/` as JSR would: metadata, then sources. */
-function layOut(name: string): void {
+function layOut(name: Name): void {
   const version = versionOf(name);
-  const dir = new URL(`jsr.io/${name}/`, vendor);
+  // Deno's own name for the registry's folder: `jsr.io/`, `http_127.0.0.1_80/`.
+  const scheme = jsr.protocol === "https:" ? "" : "http_";
+  const host = scheme + jsr.host.replace(":", "_") + jsr.pathname;
+  const dir = new URL(`${host}${name}/`, vendor);
+  Deno.mkdirSync(new URL(`${version}/`, dir), { recursive: true });
   const manifest: Record<string, { size: number; checksum: string }> = {};
   const exports: Record<string, string> = {};
-  Deno.mkdirSync(new URL(`${version}/`, dir), { recursive: true });
-  for (const [path, file] of Object.entries(STANDINS[name]!)) {
+  for (const [path, file] of Object.entries(STANDINS[name])) {
     const bytes = Deno.readFileSync(
       new URL(`standins/${file}`, import.meta.url),
     );
-    const sha256 = createHash("sha256").update(bytes).digest("hex");
-    manifest[`/${file}`] = {
-      size: bytes.length,
-      checksum: `sha256-${sha256}`,
-    };
+    const checksum = `sha256-${sha256(bytes)}`;
+    manifest[`/${file}`] = { size: bytes.length, checksum };
     exports[path] = `./${file}`;
     Deno.writeFileSync(new URL(`${version}/${file}`, dir), bytes);
   }
   const [scope, short] = name.slice(1).split("/");
-  const meta = {
-    scope,
-    name: short,
-    latest: version,
-    versions: { [version]: {} },
-  };
-  Deno.writeTextFileSync(new URL("meta.json", dir), JSON.stringify(meta));
-  Deno.writeTextFileSync(
-    new URL(`${version}_meta.json`, dir),
-    JSON.stringify({ manifest, exports }),
-  );
+  const versions = { [version]: {} };
+  const writeJson = (file: string, value: unknown) =>
+    Deno.writeTextFileSync(new URL(file, dir), JSON.stringify(value));
+  writeJson("meta.json", { scope, name: short, latest: version, versions });
+  writeJson(`${version}_meta.json`, { manifest, exports });
 }
 
-function readMarker(file: URL): string | undefined {
+/** Empties `vendor/`, fills it and marks it. */
+async function refill(
+  mark: string,
+  fill: () => Promise<void> | void,
+): Promise<void> {
   try {
-    return Deno.readTextFileSync(file);
+    // What an earlier run left there would be taken for the new content.
+    Deno.removeSync(vendor, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  await fill();
+  Deno.mkdirSync(vendor, { recursive: true }); // a file: registry needs none
+  Deno.writeTextFileSync(marker, mark);
+}
+
+/** What was the matter, in short: the innermost of the causes that Deno strings together. */
+function reason(error: Error): string {
+  const { message } = (error.cause ?? error) as Error;
+  return message.split(": ").at(-1)!;
+}
+
+/** What the marker says, if there is one. */
+function installed(): string | undefined {
+  try {
+    return Deno.readTextFileSync(marker);
   } catch {
     return undefined;
   }
 }
 
-const installed = new URL("FROM-JSR", vendor);
-const wanted = fingerprint();
-if (readMarker(installed) !== wanted) {
-  if (await jsrIsReachable()) {
-    remove(vendor); // stand-ins of an earlier run would be taken for the real ones
-    if (await install()) {
-      Deno.mkdirSync(vendor, { recursive: true });
-      Deno.writeTextFileSync(installed, wanted);
-      console.error(`setup: @std/streams and @std/assert from ${JSR_URL}`);
-      Deno.exit(0);
+const fromJsr = `JSR ${jsr} ${names.map((name) => config.imports[name])}`;
+const standins = `stand-ins ${jsr} ${
+  names.flatMap((name) => [
+    config.imports[name],
+    ...Object.values(STANDINS[name]).map((file) =>
+      sha256(Deno.readFileSync(new URL(`standins/${file}`, import.meta.url)))
+    ),
+  ])
+}`;
+if (installed() !== fromJsr) {
+  try {
+    await Promise.all(names.map(probe));
+    await refill(fromJsr, install);
+    console.error(`setup: ${names.join(" and ")} from ${jsr}`);
+  } catch (error) {
+    if (installed() !== standins) {
+      await refill(standins, () => names.forEach(layOut));
     }
+    console.error(
+      `setup: ${names.join(" and ")} can't be had from ${jsr} (${
+        reason(error as Error)
+      }): using the stand-ins in scripts/standins/`,
+    );
   }
-  if (readMarker(marker) !== wanted) {
-    remove(vendor);
-    for (const name of Object.keys(STANDINS)) layOut(name);
-    Deno.writeTextFileSync(marker, wanted);
-  }
-  console.error(
-    `setup: ${JSR_URL} can't be reached: using the stand-ins for @std/streams and @std/assert in scripts/standins/`,
-  );
 }

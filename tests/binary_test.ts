@@ -109,9 +109,13 @@ Deno.test("a closed stdout: one line on stderr, exit code 1", async () => {
   const node = new NodeProcess("--log-level", "error");
   await node.init("n1");
   await node.closeStdout();
-  await node.request({ type: "echo", msg_id: 2, echo: 1 });
-  const { code } = await node.child.status;
-  const stderr = await node.stderr;
+  let running = true;
+  node.child.status.finally(() => running = false);
+  while (running) { // the first answers may still go into the pipe as it closes
+    await node.request({ type: "echo", msg_id: 2, echo: 1 }).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+  const { code, stderr } = await node.finished();
   assertEquals(code, 1);
   assertEquals(stderr.trim().split("\n").length, 1);
   assertStringIncludes(stderr, "stdout can't be written to");

@@ -76,6 +76,7 @@ export class NodeProcess {
       rest.push(JSON.parse(value));
     }
     const { code } = await this.child.status;
+    await this.#stdin.close().catch(() => {}); // Deno 2.7 calls an open one a leak
     return { code, rest, stderr: await this.stderr };
   }
 

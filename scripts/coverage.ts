@@ -1,0 +1,87 @@
+/**
+ * Reports how much of `lib/` the tests ran, from what `deno test --coverage`
+ * left in `coverage/`, and exits with 1 when it is too little.
+ */
+import { readdirSync } from "node:fs";
+import { parseArgs } from "node:util";
+
+const { values } = parseArgs({
+  options: {
+    lines: { type: "string", default: "95" },
+    branches: { type: "string", default: "90" },
+  },
+});
+
+const { success, stdout } = await new Deno.Command(Deno.execPath(), {
+  args: ["coverage", "coverage", "--include=/lib/", "--lcov"],
+  cwd: new URL("../", import.meta.url),
+  stdin: "null",
+  stderr: "inherit",
+}).output();
+if (!success) Deno.exit(1);
+
+/** How much of something there is, and how much of it was run. */
+class Count {
+  found = 0;
+  hit = 0;
+
+  get percent(): number {
+    return this.found === 0 ? 100 : 100 * this.hit / this.found;
+  }
+
+  add(other: Count): void {
+    this.found += other.found;
+    this.hit += other.hit;
+  }
+
+  toString(): string {
+    return `${this.percent.toFixed(1).padStart(6)} %`;
+  }
+}
+
+const total = { lines: new Count(), branches: new Count() };
+const seen = new Set<string>();
+const report = (name: string, { lines, branches }: typeof total) =>
+  console.log(`${lines}  ${branches}  ${name}`);
+
+console.log("   lines  branches");
+for (const record of new TextDecoder().decode(stdout).split("end_of_record")) {
+  const fields = new Map(
+    [...record.matchAll(/^(SF|LF|LH|BRF|BRH):(.*)$/gm)]
+      .map(([, key, value]) => [key, value!.trim()]),
+  );
+  const name = fields.get("SF")?.replaceAll("\\", "/").match(/.*\/(lib\/.*)/)
+    ?.[1];
+  if (name === undefined) continue;
+  const count = (found: string, hit: string) =>
+    Object.assign(new Count(), {
+      found: Number(fields.get(found) ?? 0),
+      hit: Number(fields.get(hit) ?? 0),
+    });
+  const file = { lines: count("LF", "LH"), branches: count("BRF", "BRH") };
+  total.lines.add(file.lines);
+  total.branches.add(file.branches);
+  seen.add(name);
+  report(name, file);
+}
+report("all of lib/", total);
+
+let enough = true;
+const lib = new URL("../lib/", import.meta.url);
+for (const path of readdirSync(lib, { recursive: true }).map(String)) {
+  const name = `lib/${path.replaceAll("\\", "/")}`;
+  if (!name.endsWith(".ts") || seen.has(name)) continue;
+  console.error(`coverage: no test loads ${name}`); // nor counts its lines
+  enough = false;
+}
+for (const kind of ["lines", "branches"] as const) {
+  const bound = Number(values[kind]);
+  if (total[kind].percent >= bound) continue;
+  console.error(
+    `coverage: ${
+      total[kind].percent.toFixed(1)
+    } % of the ${kind} of lib/ were run, fewer than ${bound} %`,
+  );
+  enough = false;
+}
+Deno.exit(enough ? 0 : 1);
