@@ -82,8 +82,8 @@ class Outbox {
   #scheduled = false;
   #writing: Promise<void> | undefined;
   #writes = 0;
-  #closed = false;
-  readonly #closedWith = Promise.withResolvers<Error>();
+  #failure: Error | undefined;
+  readonly #failed = Promise.withResolvers<Error>();
 
   constructor(output: Output, maxBytes: number) {
     this.#output = output;
@@ -100,13 +100,18 @@ class Outbox {
     return this.#writes;
   }
 
+  /** Why the output can't be written to any more, if it can't. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Resolves if the output can't be written to any more, with the reason. */
-  get closed(): Promise<Error> {
-    return this.#closedWith.promise;
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
   }
 
   send(line: string): void {
-    if (this.#closed) return;
+    if (this.#failure) return;
     const bytes = line.length + 1;
     if (this.#waiting + bytes > this.#maxBytes) {
       throw new RpcError(
@@ -148,10 +153,10 @@ class Outbox {
         this.#waiting -= waiting;
       }
     } catch (error) {
-      this.#closed = true;
+      this.#failure = error as Error;
       this.#lines = [];
       this.#waiting = 0;
-      this.#closedWith.resolve(error as Error);
+      this.#failed.resolve(this.#failure);
     }
     // In the same step as the last look at the lines: none can come in between and stay.
     this.#writing = undefined;
@@ -381,12 +386,12 @@ export async function serve(
     }
   }
   const signals = onSignals();
-  const failed = (what: string) => (error: unknown) =>
-    new Error(`${what}: ${(error as Error).message}`);
   const reason = await Promise.race([
-    readAll().catch(failed("stdin can't be read")),
+    readAll().catch((error) =>
+      new Error(`stdin can't be read: ${error.message}`)
+    ),
     signals.received,
-    outbox.closed.then(failed("stdout can't be written to")),
+    outbox.failed.then(unwritable),
   ]);
   stopping = true;
   signals.stop(); // a second signal ends the process at once
@@ -412,10 +417,17 @@ async function drain(outbox: Outbox): Promise<Error | undefined> {
     written = outbox.writes;
     await withTimeout(outbox.flush(), STALLED_MS);
   }
+  if (outbox.failure) return unwritable(outbox.failure);
   if (outbox.waiting === 0) return undefined;
-  return new Error(
-    `stdout can't be written to: nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+  return unwritable(
+    new Error(
+      `nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+    ),
   );
+}
+
+function unwritable(reason: Error): Error {
+  return new Error(`stdout can't be written to: ${reason.message}`);
 }
 
 async function withTimeout(work: Promise<void>, ms: number): Promise<void> {

@@ -290,6 +290,22 @@ Deno.test("a closed stdout ends the node with exit code 1 and one error line", a
   assertEquals(node.pendingCount, 0);
 });
 
+Deno.test("a stdout that fails only after the end of the input is no success either", async () => {
+  const { input, output, run, logged } = setUp();
+  const ended = Promise.withResolvers<never>();
+  output.gate = () => ended.promise;
+  input.add(INIT, null);
+  const running = run();
+  while (input.reads < 2) await turn();
+  await turn();
+  ended.reject(new Error("No space left"));
+  assertEquals(await running, 1);
+  assertEquals(logged.at(-1), [
+    "error",
+    "stdout can't be written to: No space left",
+  ]);
+});
+
 Deno.test("a stdin that can't be read ends the node with exit code 1", async () => {
   const input = {
     read: () => Promise.reject(new Error("Is a directory (os error 21)")),
