@@ -1,12 +1,20 @@
 /** Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN names. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 
-const root = new URL("../", import.meta.url);
+/** The project's directory. */
+export const root: URL = new URL("../", import.meta.url);
 const binary = Deno.env.get("GYRE_BIN");
 
 /** A JSON message, loosely typed for tests. */
 // deno-lint-ignore no-explicit-any
 export type Json = any;
+
+/** The command that runs the node with these arguments, in the project's directory. */
+export function command(...args: string[]): [string, ...string[]] {
+  return binary
+    ? [binary, ...args]
+    : [Deno.execPath(), "run", "--quiet", "main.ts", ...args];
+}
 
 /** A running node: its pipes, line by line. */
 export class NodeProcess {
@@ -17,8 +25,9 @@ export class NodeProcess {
 
   /** @param args The node's command-line arguments. */
   constructor(...args: string[]) {
-    this.child = new Deno.Command(binary ?? Deno.execPath(), {
-      args: binary ? args : ["run", "--quiet", "main.ts", ...args],
+    const [program, ...all] = command(...args);
+    this.child = new Deno.Command(program, {
+      args: all,
       cwd: root,
       stdin: "piped",
       stdout: "piped",
@@ -48,6 +57,22 @@ export class NodeProcess {
     const { done, value } = await this.#lines.read();
     if (done) throw new Error(`stdout ended; stderr: ${await this.stderr}`);
     return JSON.parse(value);
+  }
+
+  /** The messages up to the reply to this client's request, that included. */
+  async until(client: string, msgId: number): Promise<Json[]> {
+    const messages: Json[] = [];
+    do messages.push(await this.next()); while (
+      messages.at(-1).dest !== client ||
+      messages.at(-1).body.in_reply_to !== msgId
+    );
+    return messages;
+  }
+
+  /** The node's counters now; nothing else may be on its way. */
+  async stats(): Promise<Json> {
+    await this.request({ type: "stats", msg_id: 0 }, "stats");
+    return (await this.until("stats", 0)).at(-1).body;
   }
 
   /** Initializes the node as n1 of a cluster. */
