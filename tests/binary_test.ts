@@ -1,18 +1,9 @@
 /** End to end: the node as a process. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
-import { command, type Json, NodeProcess, root } from "./process.ts";
+import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
 
 const posix = Deno.build.os !== "windows";
-
-/** The lines of a log; none of them may be part of a stack trace. */
-function linesOf(stderr: string): string[] {
-  const lines = stderr.split("\n").filter((line) => line !== "");
-  for (const line of lines) {
-    assert(/^gyre( \S+ (error|warn|info|debug))?: /.test(line), line);
-  }
-  return lines;
-}
 
 /** Feeds a sample case and compares all output, in order, as JSON values. */
 async function sample(input: string, expected: string): Promise<void> {

@@ -1,4 +1,5 @@
 /** Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN names. */
+import { assert } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** The project's directory. */
@@ -9,11 +10,21 @@ const binary = Deno.env.get("GYRE_BIN");
 // deno-lint-ignore no-explicit-any
 export type Json = any;
 
-/** The command that runs the node with these arguments, in the project's directory. */
+/** The command that runs the node with these arguments in the project's directory; the first may be another node's script. */
 export function command(...args: string[]): [string, ...string[]] {
-  return binary
-    ? [binary, ...args]
-    : [Deno.execPath(), "run", "--quiet", "main.ts", ...args];
+  const scripted = args[0]?.endsWith(".ts");
+  if (binary && !scripted) return [binary, ...args];
+  const script = scripted ? [] : ["main.ts"];
+  return [Deno.execPath(), "run", "--quiet", ...script, ...args];
+}
+
+/** The lines of a node's log; none of them may be part of a stack trace. */
+export function linesOf(stderr: string): string[] {
+  const lines = stderr.split("\n").filter((line) => line !== "");
+  for (const line of lines) {
+    assert(/^gyre( \S+ (error|warn|info|debug))?: /.test(line), line);
+  }
+  return lines;
 }
 
 /** A running node: its pipes, line by line. */
@@ -22,6 +33,8 @@ export class NodeProcess {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #lines: ReadableStreamDefaultReader<string>;
   readonly stderr: Promise<string>;
+  #said = "";
+  #saidMore = Promise.withResolvers<void>();
 
   /** @param args The node's command-line arguments. */
   constructor(...args: string[]) {
@@ -37,7 +50,28 @@ export class NodeProcess {
     this.#lines = this.child.stdout
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream()).getReader();
-    this.stderr = new Response(this.child.stderr).text();
+    this.stderr = this.#listen();
+  }
+
+  async #listen(): Promise<string> {
+    for await (
+      const text of this.child.stderr.pipeThrough(new TextDecoderStream())
+    ) {
+      this.#said += text;
+      this.#saidMore.resolve();
+      this.#saidMore = Promise.withResolvers();
+    }
+    return this.#said;
+  }
+
+  /** Resolves once this has been said on stderr. */
+  async logged(text: string): Promise<void> {
+    while (!this.#said.includes(text)) {
+      await Promise.race([
+        this.#saidMore.promise,
+        this.stderr.then(() => assert(this.#said.includes(text), this.#said)),
+      ]);
+    }
   }
 
   /** Writes text or bytes to the node's stdin as they are. */
