@@ -17,7 +17,6 @@ export { ErrorCode, isDefinite, RpcError } from "./errors.ts";
 export {
   type Body,
   decode,
-  encode,
   InvalidMessageError,
   type Message,
 } from "./message.ts";

@@ -292,11 +292,7 @@ export class Node {
   ): void {
     const { src, dest, body: { type, msg_id } } = request;
     if (msg_id === undefined) return;
-    this.#send(this.#nodeId ?? dest, src, {
-      type: `${type}_ok`,
-      ...body,
-      in_reply_to: msg_id,
-    });
+    this.#send(this.#nodeId ?? dest, src, body, msg_id, `${type}_ok`);
   }
 
   /**
@@ -459,15 +455,20 @@ export class Node {
     }
   }
 
-  #send(src: string, dest: string, body: SendBody): number {
+  #send(
+    src: string,
+    dest: string,
+    body: Partial<Body>,
+    inReplyTo?: number,
+    type?: string,
+  ): number {
     if (this.#transport === undefined) {
       throw new Error("Cannot send as the node is not connected");
     }
     const msgId = this.#nextMsgId;
-    const line = encode({ src, dest, body: { ...body, msg_id: msgId } });
+    this.#transport.send(encode(src, dest, body, msgId, inReplyTo, type));
     this.#nextMsgId++;
     this.#sent++;
-    this.#transport.send(line);
     return msgId;
   }
 
