@@ -23,6 +23,7 @@ export {
 export {
   type Handler,
   type HandlerResult,
+  LOG_LEVELS,
   type LogLevel,
   Node,
   type NodeOptions,

@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import { ErrorCode, RpcError } from "./errors.ts";
-import type { LogLevel, Node } from "./node.ts";
+import { LOG_LEVELS, type LogLevel, type Node } from "./node.ts";
 
 /** What bytes are read from, such as `Deno.stdin`. */
 export interface Input {
@@ -173,6 +173,7 @@ class Inbox {
   readonly text: ReadableStream<string>;
   readonly #options: InboxOptions;
   readonly #buffer = new Uint8Array(READ_BYTES);
+  readonly #decoder = new TextDecoder("utf-8", { fatal: true });
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
@@ -298,7 +299,7 @@ class Inbox {
   #decode(bytes: Uint8Array): string {
     if (bytes.length - 1 <= this.#options.maxLineBytes) {
       try {
-        return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+        return this.#decoder.decode(bytes);
       } catch { /* line by line then */ }
     }
     let text = "";
@@ -312,7 +313,7 @@ class Inbox {
         continue;
       }
       try {
-        text += new TextDecoder("utf-8", { fatal: true }).decode(line);
+        text += this.#decoder.decode(line);
       } catch {
         this.#options.skipped(
           new TextDecoder().decode(line.subarray(0, 100)),
@@ -433,8 +434,6 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
-/** From the most important to the least. */
-const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -477,7 +476,7 @@ export function stderrLog(
     `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
   return {
     log(at, text) {
-      if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return;
+      if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
       const lines = [entry(at, text)];
       if (dropped > 0) {
         lines.unshift(entry("warn", `${dropped} log lines were dropped`));

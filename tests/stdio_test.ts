@@ -313,8 +313,8 @@ Deno.test("replies that are already readable are handled before anything is reap
   node.rpc(
     "n2",
     { type: "x" },
-    { timeoutMs: 5 },
     (error) => errors.push(error),
+    { timeoutMs: 5 },
   );
   const until = performance.now() + 20;
   while (performance.now() < until); // the deadline passes while the node is busy
@@ -366,10 +366,10 @@ async function timeToFail(
   while (node.nodeId === "") await turn();
   const startedAt = performance.now();
   const failed = Promise.withResolvers<number>();
-  node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, (error) => {
+  node.rpc("n2", { type: "x" }, (error) => {
     assertEquals(error!.code, 0);
     failed.resolve(performance.now() - startedAt);
-  });
+  }, { timeoutMs: 5 });
   const ms = await failed.promise;
   ended = true;
   wakeUp();
