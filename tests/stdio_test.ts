@@ -232,7 +232,7 @@ Deno.test("partial writes are continued", async () => {
 });
 
 Deno.test("while too much waits for stdout, no input is read", async () => {
-  const { input, output, run } = setUp({ maxOutputBytes: 1000 });
+  const { input, output, run } = setUp({ maxOutputBytes: 4000 });
   const open = Promise.withResolvers<void>();
   const blocked = Promise.withResolvers<void>();
   output.gate = async (bytes) => {
@@ -258,7 +258,7 @@ Deno.test("while too much waits for stdout, no input is read", async () => {
 });
 
 Deno.test("beyond four times that, sending fails with error 11 and is logged", async () => {
-  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 100 });
+  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 400 });
   node.on("flood", () => {
     for (let i = 0; i < 10; i++) node.send("n2", { type: "x".repeat(60) });
   });
