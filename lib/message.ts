@@ -101,37 +101,80 @@ export function decode(line: string): Message {
   if (typeof body.type !== "string") {
     throw new InvalidMessageError("'body.type' is not a string", message);
   }
-  for (const key of ["msg_id", "in_reply_to"] as const) {
-    if (body[key] !== undefined && !isMsgId(body[key])) {
-      throw new InvalidMessageError(
-        `'body.${key}' is not a non-negative integer below 2^53: ${
-          JSON.stringify(body[key]).slice(0, 40)
-        }`,
-        { ...message, body: { ...body, in_reply_to: undefined } },
-      );
-    }
+  if (body.msg_id !== undefined && !isMsgId(body.msg_id)) {
+    throw invalidId("msg_id", body.msg_id, message);
+  }
+  if (body.in_reply_to !== undefined && !isMsgId(body.in_reply_to)) {
+    throw invalidId("in_reply_to", body.in_reply_to, {
+      ...message,
+      body: { ...body, in_reply_to: undefined }, // whoever sent it can be told
+    });
   }
   return message as unknown as Message;
 }
 
+function invalidId(key: string, id: unknown, line: unknown) {
+  const shown = JSON.stringify(id).slice(0, 40);
+  return new InvalidMessageError(
+    `'body.${key}' is not a non-negative integer below 2^53: ${shown}`,
+    line,
+  );
+}
+
 /**
- * The message's line, without the newline.
+ * The line of a message, without the newline. The ids are written behind the
+ * body's JSON, which costs about half of what a copy of the body with more keys
+ * does.
  *
- * @example
- * ```ts
- * import { encode } from "@gyre/node";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(
- *   encode({ src: "n1", dest: "c1", body: { type: "read_ok" } }),
- *   '{"src":"n1","dest":"c1","body":{"type":"read_ok"}}',
- * );
- * ```
- *
- * @param message What to send.
+ * @param src The sender.
+ * @param dest The recipient.
+ * @param body The payload; an id of its own is left out.
+ * @param msgId The message's id.
+ * @param inReplyTo Of a reply: the request's id.
+ * @param type The body's type if it has none itself.
  * @throws {RangeError} The body is nested too deeply for `JSON.stringify`.
- * @throws {TypeError} The body holds a cycle or a BigInt.
+ * @throws {TypeError} The body holds a cycle or a BigInt, or is no object.
  */
-export function encode(message: Message): string {
-  return JSON.stringify(message);
+export function encode(
+  src: string,
+  dest: string,
+  body: Partial<Body>,
+  msgId: number,
+  inReplyTo?: number,
+  type?: string,
+): string {
+  if (
+    body.msg_id !== undefined ||
+    (inReplyTo !== undefined && body.in_reply_to !== undefined)
+  ) {
+    const { msg_id: _, in_reply_to, ...rest } = body;
+    body = inReplyTo === undefined ? { ...rest, in_reply_to } : rest;
+  }
+  const json = JSON.stringify(body);
+  if (json?.[0] !== "{") {
+    throw new TypeError(`Cannot send a body that is no JSON object: ${json}`);
+  }
+  let fields = json.slice(1, -1);
+  if (body.type === undefined && type !== undefined) {
+    fields = `"type":${quoted(type)}${fields && ","}${fields}`;
+  }
+  if (fields !== "") fields += ",";
+  const reply = inReplyTo === undefined ? "" : `"in_reply_to":${inReplyTo},`;
+  return `{"src":${quoted(src)},"dest":${
+    quoted(dest)
+  },"body":{${fields}${reply}"msg_id":${msgId}}}`;
+}
+
+/** The JSON of node ids and types, of which there are few: quoting three for each message costs as much as its body. */
+const quotes: Map<string, string> = new Map();
+const MAX_QUOTES = 1024;
+
+function quoted(text: string): string {
+  let json = quotes.get(text);
+  if (json === undefined) {
+    json = JSON.stringify(text);
+    if (quotes.size === MAX_QUOTES) quotes.clear();
+    if (text.length < MAX_QUOTES) quotes.set(text, json);
+  }
+  return json;
 }

@@ -9,14 +9,18 @@ import {
   type Message,
 } from "./message.ts";
 import {
+  MAX_PENDING,
   PendingRpcs,
   type PendingRpcsStats,
   type RpcCallback,
 } from "./pending_rpcs.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
 
-/** How important a log line is, the most important first. */
-export type LogLevel = "error" | "warn" | "info" | "debug";
+/** The levels of log lines, the most important first. */
+export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
+
+/** How important a log line is. */
+export type LogLevel = typeof LOG_LEVELS[number];
 
 /** What carries a node's messages. */
 export interface Transport {
@@ -63,7 +67,7 @@ export interface NodeOptions {
    */
   inputGraceMs?: number;
   /**
-   * How many RPCs may be pending at once; one more fails with error 11.
+   * How many RPCs may be pending at once, from 0 to 1,000,000,000; one more fails with error 11.
    *
    * @default {1_000_000}
    */
@@ -183,9 +187,12 @@ export class Node {
     if (reapIntervalMs !== undefined) {
       checkDuration(reapIntervalMs, "reapIntervalMs");
     }
-    if (!Number.isSafeInteger(maxPending) || maxPending < 0) {
+    if (
+      !Number.isInteger(maxPending) || maxPending < 0 ||
+      maxPending > MAX_PENDING
+    ) {
       throw new RangeError(
-        `'maxPending' must be a non-negative integer: current value is ${maxPending}`,
+        `'maxPending' must be an integer from 0 to ${MAX_PENDING}: current value is ${maxPending}`,
       );
     }
     this.#clock = clock;
@@ -294,11 +301,7 @@ export class Node {
   ): void {
     const { src, dest, body: { type, msg_id } } = request;
     if (msg_id === undefined) return;
-    this.#send(this.#nodeId ?? dest, src, {
-      type: `${type}_ok`,
-      ...body,
-      in_reply_to: msg_id,
-    });
+    this.#send(this.#nodeId ?? dest, src, body, msg_id, `${type}_ok`);
   }
 
   /**
@@ -321,8 +324,8 @@ export class Node {
    *
    * @param dest The node that must answer.
    * @param body The request; a `msg_id` is filled in.
-   * @param options Timeout and signal.
    * @param callback Invoked with the outcome.
+   * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
    * @throws {RangeError} `timeoutMs` is out of range.
    * @throws {RpcError} Too many RPCs are pending (code 11), or the node is closed or the signal aborted (13): nothing was sent.
@@ -330,23 +333,23 @@ export class Node {
   rpc<R = Body>(
     dest: string,
     body: SendBody,
-    options: RpcOptions,
     callback: RpcCallback<R & Body>,
+    options?: RpcOptions,
   ): number;
   rpc<R = Body>(
     dest: string,
     body: SendBody,
+    third: RpcOptions | RpcCallback<R & Body> = {},
     options: RpcOptions = {},
-    callback?: RpcCallback<R & Body>,
   ): Promise<R & Body> | number {
-    if (callback !== undefined) {
-      return this.#rpc(dest, body, options, callback as RpcCallback);
+    if (typeof third === "function") {
+      return this.#rpc(dest, body, options, third as RpcCallback);
     }
     return new Promise((resolve, reject) =>
       this.#rpc(
         dest,
         body,
-        options,
+        third,
         (error, reply) => error ? reject(error) : resolve(reply as R & Body),
       )
     );
@@ -461,15 +464,20 @@ export class Node {
     }
   }
 
-  #send(src: string, dest: string, body: SendBody): number {
+  #send(
+    src: string,
+    dest: string,
+    body: Partial<Body>,
+    inReplyTo?: number,
+    type?: string,
+  ): number {
     if (this.#transport === undefined) {
       throw new Error("Cannot send as the node is not connected");
     }
     const msgId = this.#nextMsgId;
-    const line = encode({ src, dest, body: { ...body, msg_id: msgId } });
+    this.#transport.send(encode(src, dest, body, msgId, inReplyTo, type));
     this.#nextMsgId++;
     this.#sent++;
-    this.#transport.send(line);
     return msgId;
   }
 

@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import { ErrorCode, RpcError } from "./errors.ts";
-import type { LogLevel, Node } from "./node.ts";
+import { LOG_LEVELS, type LogLevel, type Node } from "./node.ts";
 
 /** What bytes are read from, such as `Deno.stdin`. */
 export interface Input {
@@ -52,10 +52,11 @@ export interface ServeOptions {
    */
   maxLineBytes?: number;
   /**
-   * While more than about this many bytes wait for stdout, no input is read;
-   * beyond four times as many, sending fails with error 11.
+   * How many bytes, about, may wait to be written: beyond them sending fails
+   * with error 11. Input is read only while no more than half of them wait, and
+   * no more than 256 KiB.
    *
-   * @default {16_777_216}
+   * @default {134_217_728}
    */
   maxOutputBytes?: number;
   /**
@@ -68,6 +69,8 @@ export interface ServeOptions {
 
 const READ_BYTES = 65_536;
 const WRITE_BYTES = 65_536;
+/** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
+const PAUSE_BYTES = 262_144;
 const NEWLINE = 10;
 /**
  * Reads are made by another thread. On a busy machine it was seen to take 13 ms
@@ -186,7 +189,14 @@ interface InboxOptions {
 class Inbox {
   readonly text: ReadableStream<string>;
   readonly #options: InboxOptions;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  /** An unfinished line at the start, and room to read on. */
+  #buffer = new Uint8Array(2 * READ_BYTES);
+  /** How many bytes of the unfinished line there are. */
+  #kept = 0;
+  /** Whether what comes until the next newline is the rest of a line that is too long. */
+  #skipping = false;
+  readonly #decoder = new TextDecoder();
+  readonly #strictDecoder = new TextDecoder("utf-8", { fatal: true });
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
@@ -204,9 +214,7 @@ class Inbox {
       pull: async (controller) => {
         for (let text = ""; text === "";) {
           const count = await this.#read();
-          text = count === null
-            ? this.#last()
-            : this.#whole(this.#buffer.subarray(0, count));
+          text = count === null ? this.#last() : this.#whole(count);
           if (text !== "") controller.enqueue(text);
           if (count === null) return controller.close();
         }
@@ -253,96 +261,85 @@ class Inbox {
     this.#begunAt = performance.now();
     this.#reading = true;
     this.#look();
-    const count = await this.#options.input.read(this.#buffer);
+    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
+    const count = await this.#options.input.read(room);
     this.#reading = false;
     if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
     return count;
   }
 
-  #tail: Uint8Array[] = [];
-  #tailBytes = 0;
-  #skipping = false;
-
-  /** The whole lines that end in this chunk; what follows is kept for the next. */
-  #whole(chunk: Uint8Array): string {
-    let text = "";
-    if (this.#tailBytes > 0 || this.#skipping) {
-      const end = chunk.indexOf(NEWLINE);
-      if (end === -1) {
-        this.#keep(chunk);
-        return "";
-      }
-      this.#keep(chunk.subarray(0, end + 1));
-      text = this.#last();
-      chunk = chunk.subarray(end + 1);
+  /** The whole lines that end in what was just read; what follows is kept. */
+  #whole(count: number): string {
+    const end = this.#kept + count;
+    const bytes = this.#buffer.subarray(0, end);
+    const newline = bytes.lastIndexOf(NEWLINE);
+    if (newline < this.#kept) { // none
+      this.#keep(0, end);
+      return "";
     }
-    const end = chunk.lastIndexOf(NEWLINE) + 1;
-    text += this.#decode(chunk.subarray(0, end));
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    const start = this.#skipping ? bytes.indexOf(NEWLINE) + 1 : 0;
+    this.#skipping = false;
+    const text = this.#decode(bytes.subarray(start, newline + 1));
+    this.#keep(newline + 1, end);
     return text;
   }
 
-  #keep(part: Uint8Array): void {
-    if (this.#skipping) return;
-    this.#tail.push(part.slice());
-    this.#tailBytes += part.length;
-    if (this.#tailBytes - 1 > this.#options.maxLineBytes) {
+  /** Keeps an unfinished line for the next read, unless it is too long already. */
+  #keep(start: number, end: number): void {
+    const line = this.#buffer.subarray(start, end);
+    this.#kept = this.#skipping ? 0 : line.length;
+    if (this.#kept > this.#options.maxLineBytes) {
       this.#skipping = true;
-      this.#skip(this.#takeTail());
+      this.#kept = 0;
+      this.#skipTooLong(line);
+    }
+    // Room for the next read: twice as much when there is none, the usual when that is enough.
+    let size = this.#buffer.length;
+    if (this.#kept + READ_BYTES > size) size *= 2;
+    else if (this.#kept <= READ_BYTES) size = 2 * READ_BYTES;
+    if (size === this.#buffer.length) this.#buffer.copyWithin(0, start, end);
+    else {
+      this.#buffer = new Uint8Array(size);
+      this.#buffer.set(line.subarray(0, this.#kept));
     }
   }
 
-  #takeTail(): Uint8Array {
-    const bytes = new Uint8Array(this.#tailBytes);
-    let at = 0;
-    for (const part of this.#tail) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    this.#tail = [];
-    this.#tailBytes = 0;
-    return bytes;
-  }
-
+  /** The last line, if the input did not end in a newline. */
   #last(): string {
-    this.#skipping = false;
-    return this.#decode(this.#takeTail());
-  }
-
-  #skip(line: Uint8Array): void {
-    this.#options.skipped(
-      new TextDecoder().decode(line.subarray(0, 100)),
-      `longer than ${this.#options.maxLineBytes} bytes`,
-    );
+    return this.#decode(this.#buffer.subarray(0, this.#kept));
   }
 
   /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
   #decode(bytes: Uint8Array): string {
     if (bytes.length - 1 <= this.#options.maxLineBytes) {
-      try {
-        return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-      } catch { /* line by line then */ }
+      const text = this.#decoder.decode(bytes);
+      if (!text.includes("\ufffd")) return text; // nor was anything replaced by it
     }
     let text = "";
     for (let start = 0; start < bytes.length;) {
       const newline = bytes.indexOf(NEWLINE, start);
-      const end = newline === -1 ? bytes.length : newline + 1;
+      const end = newline === -1 ? bytes.length : newline;
       const line = bytes.subarray(start, end);
-      start = end;
-      if (line.length - 1 > this.#options.maxLineBytes) {
-        this.#skip(line);
+      start = end + 1;
+      if (line.length > this.#options.maxLineBytes) {
+        this.#skipTooLong(line);
         continue;
       }
       try {
-        text += new TextDecoder("utf-8", { fatal: true }).decode(line);
+        text += this.#strictDecoder.decode(line) + "\n";
       } catch {
-        this.#options.skipped(
-          new TextDecoder().decode(line.subarray(0, 100)),
-          "not UTF-8",
-        );
+        this.#skip(line, "not UTF-8");
       }
     }
     return text;
+  }
+
+  #skipTooLong(line: Uint8Array): void {
+    this.#skip(line, `longer than ${this.#options.maxLineBytes} bytes`);
+  }
+
+  #skip(line: Uint8Array, reason: string): void {
+    this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
   }
 }
 
@@ -375,15 +372,16 @@ export async function serve(
     input = Deno.stdin,
     output = Deno.stdout,
     maxLineBytes = 16 * 1024 * 1024,
-    maxOutputBytes = 16 * 1024 * 1024,
+    maxOutputBytes = 128 * 1024 * 1024,
     log = () => {},
   } = options;
-  const outbox = new Outbox(output, 4 * maxOutputBytes);
+  const outbox = new Outbox(output, maxOutputBytes);
+  const pauseBytes = Math.min(PAUSE_BYTES, maxOutputBytes / 2);
   const inbox = new Inbox({
     input,
     maxLineBytes,
     ready: async () => {
-      while (outbox.waiting > maxOutputBytes) await outbox.flush();
+      while (outbox.waiting > pauseBytes) await outbox.flush();
     },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
@@ -470,8 +468,6 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
-/** From the most important to the least. */
-const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -514,7 +510,7 @@ export function stderrLog(
     `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
   return {
     log(at, text) {
-      if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return;
+      if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
       const lines = [entry(at, text)];
       if (dropped > 0) {
         lines.unshift(entry("warn", `${dropped} log lines were dropped`));

@@ -189,41 +189,46 @@ Deno.test("a slow reader gets everything, in order", async () => {
   assertEquals((await node.end()).code, 0);
 });
 
-Deno.test("while stdout is blocked beyond its bound no input is read; then all is answered, in order", async () => {
-  const node = new NodeProcess();
-  await node.init("n1");
-  const count = 640;
-  const text = "x".repeat(100_000);
+const TEXT = "x".repeat(100_000);
+
+/** Sends so many long echo requests; counts those that were taken before that stalled. */
+function stalled(node: NodeProcess, count: number) {
   let taken = 0;
   const writing = (async () => {
     for (let i = 0; i < count; i++) {
-      await node.request({ type: "echo", msg_id: i, echo: text });
+      await node.request({ type: "echo", msg_id: i, echo: TEXT });
       taken++;
     }
+  })().catch(() => {}); // the node is gone
+  // Back-pressure shows as a writer that gets no further for a while.
+  const stall = (async () => {
+    for (let before = -1; before < taken && taken < count;) {
+      before = taken;
+      await new Promise((resolve) => setTimeout(resolve, 500));
+    }
+    return taken;
   })();
-  // Back-pressure shows as a writer that gets no further. (On a slow machine this
-  // may be taken for it too early, which makes the test weaker, never fail.)
-  for (let before = -1; before < taken && taken < count;) {
-    before = taken;
-    await new Promise((resolve) => setTimeout(resolve, 500));
-  }
-  const bytes = taken * text.length;
-  assert(bytes < 20 * 1024 * 1024, `${bytes} bytes were read`);
-  for (let i = 0; i < count; i++) {
+  return { writing, taken: stall };
+}
+
+Deno.test("while stdout is blocked beyond its bound no input is read; then all is answered, in order", async () => {
+  const node = new NodeProcess();
+  await node.init("n1");
+  const { writing, taken } = stalled(node, 200);
+  const bytes = await taken * TEXT.length;
+  assert(bytes < 4 * 1024 * 1024, `${bytes} bytes were read`);
+  for (let i = 0; i < 200; i++) {
     assertEquals((await node.next()).body.in_reply_to, i);
   }
   await writing;
   assertEquals((await node.end()).code, 0);
 });
 
-/** A node that has answered more than the pipe of its stdout holds, which no one reads. */
+/** A node that reads no more input as no one reads what it has answered. */
 async function blocked(): Promise<NodeProcess> {
   const node = new NodeProcess();
   await node.init("n1");
-  const text = "x".repeat(100_000);
-  for (let i = 0; i < 30; i++) {
-    await node.request({ type: "echo", msg_id: i, echo: text });
-  }
+  await stalled(node, 100).taken;
   return node;
 }
 
@@ -260,7 +265,7 @@ Deno.test({
       last,
     );
     await node.closeStdout();
-    await node.end();
+    await node.finished();
   },
 });
 
@@ -347,7 +352,7 @@ for (
     ...[
       ["--rpc-timeout", "1 to 2073600000", "0", "0.9", "-1", "2073600001"],
       ["--reap-interval", "1 to 2073600000", "0", "-0", "2073600000.5"],
-      ["--max-pending", "0 to 16000000", "-1", "1.5", "16000001"],
+      ["--max-pending", "0 to 1000000000", "-1", "1.5", "1000000001"],
       ["--max-line-bytes", "1 to 536870912", "0", "1.5", "536870913"],
     ].flatMap(([name, range, ...values]) =>
       [...values, "", " ", "1s", "NaN", "Infinity"].map((value) =>
@@ -678,9 +683,9 @@ Deno.test("bad input: a body nested too deeply to be written gets error 13; noth
   const node = new NodeProcess("--log-level", "warn");
   await node.init("n1", "n2");
   let failures = 0;
-  for (const depth of [200, 200_000, 4_000_000]) {
+  for (const depth of [200, 200_000]) {
     const value = nested(depth);
-    await node.write(
+    const written = node.write(
       request({ type: "echo" }).replace("}}", `,"echo":${value}}}\n`) +
         request({ type: "send_fire_forget", target: "n2" })
           .replace("}}", `,"payload":{"type":"x","x":${value}}}}\n`),
@@ -697,10 +702,11 @@ Deno.test("bad input: a body nested too deeply to be written gets error 13; noth
       if (body.type === "x") body = (await node.next()).body;
       assertEquals([depth, body.type], [depth, type]);
     }
+    await written;
   }
   const stats = await node.stats();
-  assertEquals([stats.failures, stats.received], [failures, 8]);
-  assertEquals(stats.registered, 3 - failures / 2);
+  assertEquals([stats.failures, stats.received], [failures, 6]);
+  assertEquals(stats.registered, 2 - failures / 2);
   assertEquals(linesOf((await node.end()).stderr).length, failures);
 });
 

@@ -10,26 +10,29 @@ const posix = Deno.build.os !== "windows";
 Deno.test("while stdout is blocked RPCs expire all the same; what was sent comes once it is read", async () => {
   const node = new NodeProcess("--rpc-timeout", "50");
   await node.init("n1", "n2");
-  const text = "x".repeat(100_000);
-  for (let i = 0; i < 20; i++) {
-    await node.request({ type: "echo", msg_id: i, echo: text });
-  }
-  await node.request({
+  const rpc = {
     type: "send_fire_forget",
-    msg_id: 20,
+    msg_id: 0,
     target: "n2",
     payload: { type: "x" },
-  });
-  await node.logged("reaped 1 expired callback");
-  await node.request({ type: "stats", msg_id: 21 });
-  const messages = await node.until("c1", 21);
-  assertEquals(messages.map(({ body }) => body.in_reply_to), [
-    ...Array.from({ length: 20 }, (_, i) => i),
-    undefined, // the RPC
-    20,
-    21,
+  };
+  const text = "x".repeat(100_000);
+  const writing = Promise.all([
+    node.request(rpc),
+    ...Array.from(
+      { length: 20 },
+      (_, i) => node.request({ type: "echo", msg_id: i + 1, echo: text }),
+    ),
+    node.request({ type: "stats", msg_id: 21 }),
   ]);
+  await node.logged("reaped 1 expired callback");
+  const messages = await node.until("c1", 21);
+  assertEquals(
+    messages.slice(1).map(({ body }) => body.in_reply_to), // after the RPC
+    Array.from({ length: 22 }, (_, i) => i),
+  );
   assertEquals(messages.at(-1).body.reaped, 1);
+  await writing;
   assertEquals((await node.end()).code, 0);
 });
 
@@ -163,13 +166,10 @@ Deno.test("callbacks that throw, register 1,000 more and cancel their neighbours
   const abort = new AbortController();
   const { signal } = abort;
   const rpc = (index: number, timeoutMs: number, then = () => {}) =>
-    node.rpc("n2", { type: "x" }, {
-      timeoutMs,
-      ...(index % 10 === 5 ? { signal } : {}),
-    }, (error) => {
+    node.rpc("n2", { type: "x" }, (error) => {
       runs.push([index, error?.code]);
       then();
-    });
+    }, { timeoutMs, ...(index % 10 === 5 ? { signal } : {}) });
   for (let i = 0; i < 100; i++) {
     rpc(i, 100, () => {
       if (i === 10) throw new Error("callback 10");
@@ -204,11 +204,11 @@ Deno.test("1,000,000 callbacks due in the same millisecond: in order, and reques
   let ran = 0;
   let ordered = true;
   for (let i = 0; i < count; i++) {
-    node.rpc("n2", { type: "x" }, { timeoutMs: 10 }, (error) => {
+    node.rpc("n2", { type: "x" }, (error) => {
       if (i !== ran || error?.code !== 0) ordered = false;
       ran++;
       clock.busy(0.001); // 1 µs each
-    });
+    }, { timeoutMs: 10 });
     sent.length = 0;
   }
   // A request each ms, from the deadline on.

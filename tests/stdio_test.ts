@@ -232,7 +232,7 @@ Deno.test("partial writes are continued", async () => {
 });
 
 Deno.test("while too much waits for stdout, no input is read", async () => {
-  const { input, output, run } = setUp({ maxOutputBytes: 1000 });
+  const { input, output, run } = setUp({ maxOutputBytes: 4000 });
   const open = Promise.withResolvers<void>();
   const blocked = Promise.withResolvers<void>();
   output.gate = async (bytes) => {
@@ -258,7 +258,7 @@ Deno.test("while too much waits for stdout, no input is read", async () => {
 });
 
 Deno.test("beyond four times that, sending fails with error 11 and is logged", async () => {
-  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 100 });
+  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 400 });
   node.on("flood", () => {
     for (let i = 0; i < 10; i++) node.send("n2", { type: "x".repeat(60) });
   });
@@ -329,8 +329,8 @@ Deno.test("replies that are already readable are handled before anything is reap
   node.rpc(
     "n2",
     { type: "x" },
-    { timeoutMs: 5 },
     (error) => errors.push(error),
+    { timeoutMs: 5 },
   );
   const until = performance.now() + 20;
   while (performance.now() < until); // the deadline passes while the node is busy
@@ -382,10 +382,10 @@ async function timeToFail(
   while (node.nodeId === "") await turn();
   const startedAt = performance.now();
   const failed = Promise.withResolvers<number>();
-  node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, (error) => {
+  node.rpc("n2", { type: "x" }, (error) => {
     assertEquals(error!.code, 0);
     failed.resolve(performance.now() - startedAt);
-  });
+  }, { timeoutMs: 5 });
   const ms = await failed.promise;
   ended = true;
   wakeUp();
@@ -423,7 +423,7 @@ Deno.test("a reply that another thread takes its time to read is waited for", as
   const running = run();
   while (node.nodeId === "") await turn();
   const outcome = new Promise((resolve) =>
-    node.rpc("n2", { type: "x" }, { timeoutMs: 1 }, resolve)
+    node.rpc("n2", { type: "x" }, resolve, { timeoutMs: 1 })
   );
   input.add(
     encoder.encode(echo(1, "x".repeat(65_536)).slice(0, 65_535) + "\n"), // a full read: there may be more
