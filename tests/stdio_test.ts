@@ -156,6 +156,19 @@ Deno.test("a BOM, a last line without newline and a line longer than a read work
   ]);
 });
 
+Deno.test("a BOM within the input is no part of JSON, wherever the reads are cut", async () => {
+  for (const chunks of [[INIT + "\ufeff\n"], [INIT, "\ufeff\n"]]) {
+    const { node, input, run } = setUp();
+    input.add(...chunks, null);
+    await run();
+    assertEquals(node.stats().invalid_lines, 1);
+  }
+  const { node, input, run } = setUp({ maxLineBytes: 80 });
+  input.add("x".repeat(200) + "\n", "\ufeff\n", null);
+  await run();
+  assertEquals(node.stats().invalid_lines, 2);
+});
+
 Deno.test("a line that is no UTF-8 is counted and logged; its neighbours work", async () => {
   const { node, input, output, run, logged } = setUp();
   const bad = encoder.encode(echo(1, "?"));
