@@ -296,9 +296,11 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
   assertEquals(sent.at(-1).body.in_reply_to, 4);
 });
 
-Deno.test("a bad message before init is answered from the node it was sent to", () => {
-  const { request } = setUp({ init: false });
+Deno.test("a bad message before init is answered from the node it was sent to, if it says so", () => {
+  const { node, request, sent } = setUp({ init: false });
   assertEquals(request({ msg_id: 1 })[0].src, "n1");
+  node.receive('{"src":"c1","body":{"type":"echo","msg_id":2}}');
+  assertEquals([sent.length, node.stats().invalid_lines], [1, 2]);
 });
 
 Deno.test("an empty line is passed over", () => {
