@@ -480,6 +480,9 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
+/** What could start a new line, or make a terminal do things. */
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -519,7 +522,11 @@ export function stderrLog(
   const outbox = new Outbox(output, MAX_LOG_BYTES);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
-    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
+      CONTROL_CHARACTERS,
+      (character) =>
+        `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
   return {
     log(at, text) {
       if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;

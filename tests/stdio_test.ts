@@ -455,6 +455,16 @@ Deno.test("input that never lets up holds a timeout up for the grace, no longer"
   assert(ms >= 65, `${ms} ms`);
 });
 
+Deno.test("stderrLog: neither text nor name can start a line or steer a terminal", async () => {
+  const output = new Sink();
+  const { log, flush } = stderrLog("info", () => "gyre n\n1", output);
+  log("info", "a\x1b[2J\tb\u2028c\x9b");
+  await flush();
+  assertEquals(output.writes, [
+    "gyre n\\u000a1 info: a\\u001b[2J\\u0009b\\u2028c\\u009b\n",
+  ]);
+});
+
 Deno.test("stderrLog: levels, one line an entry, drops counted when nothing is taken", async () => {
   const output = new Sink();
   const { log, flush } = stderrLog("info", () => "gyre n1", output);
