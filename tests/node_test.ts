@@ -264,6 +264,7 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+    '{"src":"c1","dest":"n1","body":{"type":5,"msg_id":1,"in_reply_to":2}}',
   ];
   for (const line of unanswerable) node.receive(line);
   assertEquals(sent, []);
@@ -281,6 +282,10 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
       [
         { type: "a", msg_id: 1, in_reply_to: "x" },
         "'body.in_reply_to' is not a non-negative integer",
+      ],
+      [
+        { type: 5, msg_id: 1, in_reply_to: "x" },
+        "'body.type' is not a string",
       ],
     ] as const
   ) {
