@@ -135,7 +135,8 @@ function mutantsOf(file: string, text: string): Mutant[] {
         plant(node, `${operand}++`);
       }
     } else if (ts.isNumericLiteral(node)) {
-      plant(node, String(Number(node.text.replaceAll("_", "")) + 1));
+      const value = Number(node.text.replaceAll("_", ""));
+      plant(node, String(value < 10 ? value + 1 : value * 10));
     } else if (node.kind === SyntaxKind.TrueKeyword) plant(node, "false");
     else if (node.kind === SyntaxKind.FalseKeyword) plant(node, "true");
     else if (
