@@ -20,12 +20,16 @@ const GROWTH = 10;
 const LOST = 10;
 const LATE = 10;
 const TWICE = 1;
-/** For how long the memory of the idle process is watched, in ms. */
-const WATCH_MS = 3000;
+/** Longer than the default, so that on a slow machine, too, a whole burst is answered in time. */
+const RPC_TIMEOUT_MS = 4000;
+/** For how long the memory of the idle process is watched, in ms: V8 collects garbage some 8 s after the work ends. */
+const WATCH_MS = 20_000;
 
 const HELP =
   `Has a node make RPCs in bursts of ${BURST} and checks its memory and counters.
-The node is the binary that GYRE_BIN names, or deno run.
+The node is the binary that GYRE_BIN names, or deno run. Its memory is the least
+resident set size (VmRSS in /proc on Linux, what ps says elsewhere) that is seen
+in ${WATCH_MS / 1000} s of idleness, in which V8 collects what garbage there is.
 
 Usage: deno task soak [options]
 
@@ -79,7 +83,12 @@ const minutes = values.minutes === undefined
   : number("minutes", values.minutes, 0, false);
 const random = xoroshiro128plus(number("seed", values.seed, 0));
 
-const [program, ...args] = command("--log-level", "warn");
+const [program, ...args] = command(
+  "--log-level",
+  "warn",
+  "--rpc-timeout",
+  String(RPC_TIMEOUT_MS),
+);
 const child = new Deno.Command(program, {
   args,
   cwd: root,

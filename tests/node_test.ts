@@ -577,6 +577,14 @@ Deno.test("close does not wait for ever for a handler", async () => {
   assertEquals([clock.timers, logged.length], [0, 2]);
 });
 
+Deno.test("uptime_ms counts from the node's creation, whatever the clock says then", () => {
+  const clock = new VirtualClock();
+  clock.advance(1000);
+  const node = new Node({ clock });
+  clock.advance(7);
+  assertEquals(node.stats().uptime_ms, 7);
+});
+
 Deno.test("options out of range are named", () => {
   for (
     const [options, text] of [
