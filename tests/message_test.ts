@@ -57,6 +57,25 @@ Deno.test("encode refuses what is no JSON object", () => {
   }
 });
 
+Deno.test("decode says what is wrong", () => {
+  const good = { src: "c1", dest: "n1", body: { type: "x" } };
+  for (
+    const [field, values] of [
+      ["src", [undefined, null, 1, "", []]],
+      ["dest", [undefined, null, 1, "", []]],
+      ["body", [undefined, null, 1, "", []]],
+    ] as const
+  ) {
+    for (const value of values) {
+      assertThrows(
+        () => decode(JSON.stringify({ ...good, [field]: value })),
+        InvalidMessageError,
+        `'${field}' is not `,
+      );
+    }
+  }
+});
+
 Deno.test("decode takes ids from 0 to 2^53 - 1", () => {
   const line = (key: string, id: string) =>
     `{"src":"c1","dest":"n1","body":{"type":"x","${key}":${id}}}`;

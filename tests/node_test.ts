@@ -577,6 +577,31 @@ Deno.test("close does not wait for ever for a handler", async () => {
   assertEquals([clock.timers, logged.length], [0, 2]);
 });
 
+Deno.test("a reply leaves no timer, and no log line; one that settles nothing is logged", () => {
+  const { node, clock, receive, logged } = setUp();
+  const id = node.rpc("n2", { type: "x" }, () => {});
+  assertEquals(clock.timers, 1);
+  logged.length = 0;
+  receive({ type: "x_ok", in_reply_to: id }, "n2");
+  assertEquals([clock.timers, logged.length], [0, 0]);
+  receive({ type: "x_ok", in_reply_to: id }, "n2");
+  assertEquals(logged, [["debug", `duplicate reply to ${id} from n2`]]);
+});
+
+Deno.test("a failure is logged in a line, its stack only at the level of debugging", () => {
+  const { node, request, logged } = setUp();
+  const error = new Error("oops");
+  node.on("fail", () => {
+    throw error;
+  });
+  logged.length = 0;
+  request({ type: "fail" });
+  assertEquals(logged, [
+    ["error", 'the handler of "fail" failed: Error: oops'],
+    ["debug", error.stack!],
+  ]);
+});
+
 Deno.test("uptime_ms counts from the node's creation, whatever the clock says then", () => {
   const clock = new VirtualClock();
   clock.advance(1000);

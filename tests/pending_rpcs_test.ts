@@ -101,18 +101,46 @@ Deno.test("RPCs that expire together are each told their own destination and tim
       ["n3", 10],
       ["n3", 11],
       ["n2", 11],
+      ["n2", 9.7],
     ] as const).entries()
   ) {
     pending.register(id, dest, 0, timeoutMs, (e) => told.push(e!.message));
   }
   pending.reap(100);
   assertEquals(told, [
+    "no reply from n2 within 9.7 ms",
     "no reply from n2 within 10 ms",
     "no reply from n3 within 10 ms",
     "no reply from n3 within 10 ms",
     "no reply from n3 within 11 ms",
     "no reply from n2 within 11 ms",
   ]);
+});
+
+Deno.test("an id that shares a settled one's place among the remembered is not taken for it", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  pending.register(5, "n2", 0, 100, ignore);
+  pending.settle(replyFrom("n2", 5));
+  for (let times = 1; times < 2 ** 20; times *= 2) {
+    const other = 5 + 16_384 * times;
+    assertEquals(pending.settle(replyFrom("n2", other)), "unknown", `${other}`);
+  }
+  assertEquals(pending.settle(replyFrom("n2", 5)), "duplicate");
+});
+
+Deno.test("sparse ids, too far apart for one segment, are found after half of them has gone", () => {
+  const pending = new PendingRpcs(2000, rethrow);
+  const ids = Array.from({ length: 1024 }, (_, i) => i * 2 ** 24);
+  for (const id of ids) pending.register(id, "n2", 0, 100, ignore);
+  const gone = ids.filter((_, i) => i % 4 !== 1);
+  for (const id of gone) assertEquals(pending.cancel(id, shutdown), true);
+  for (const id of ids) {
+    assertEquals(
+      pending.settle(replyFrom("n2", id)) === "replied",
+      !gone.includes(id),
+    );
+  }
+  assertEquals(pending.size, 0);
 });
 
 Deno.test("pending_max is the most that ever waited at once", () => {

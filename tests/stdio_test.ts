@@ -169,6 +169,48 @@ Deno.test("a BOM within the input is no part of JSON, wherever the reads are cut
   assertEquals(node.stats().invalid_lines, 2);
 });
 
+Deno.test("the room for a long line is given back after it", async () => {
+  const { input, output, run } = setUp();
+  const { read } = input;
+  const sizes: number[] = [];
+  input.read = (buffer) => {
+    sizes.push(buffer.buffer.byteLength);
+    return read.call(input, buffer);
+  };
+  input.add(
+    INIT,
+    echo(1, "x".repeat(400_000)) + "\n",
+    echo(2, "b") + "\n",
+    null,
+  );
+  await run();
+  assertEquals(output.messages.length, 3);
+  assert(Math.max(...sizes) >= 400_000);
+  assertEquals(sizes.at(-1), sizes[0]);
+});
+
+Deno.test("lines that are no UTF-8 and their neighbours may come in one read", async () => {
+  const { node, input, output, run } = setUp();
+  const bad = new Uint8Array([0xff, 10]);
+  const parts = [
+    encoder.encode(INIT),
+    bad,
+    encoder.encode(echo(1, "a") + "\n" + echo(2, "\ufffd") + "\n"),
+    bad,
+    encoder.encode("\n" + echo(3, "c") + "\n"),
+    bad.subarray(0, 1), // a last line without a newline
+  ];
+  input.add(new Uint8Array(parts.flatMap((part) => [...part])), null);
+  await run();
+  assertEquals(output.messages.map(({ body }) => body.echo), [
+    undefined,
+    "a",
+    "\ufffd",
+    "c",
+  ]);
+  assertEquals(node.stats().invalid_lines, 3);
+});
+
 Deno.test("a line that is no UTF-8 is counted and logged; its neighbours work", async () => {
   const { node, input, output, run, logged } = setUp();
   const bad = encoder.encode(echo(1, "?"));
@@ -218,6 +260,16 @@ Deno.test("a line over the limit is skipped to its end, counted and logged once"
     assertStringIncludes(warnings[0]!, "longer than 200 bytes");
     assertStringIncludes(warnings[0]!, '"{\\"src\\":\\"c1\\"');
   }
+});
+
+Deno.test("the limit is 16 MiB by default", async () => {
+  const { node, input, output, run } = setUp();
+  const limit = 16 * 1024 * 1024;
+  input.add(INIT, echo(1, "a").padEnd(limit) + "\n");
+  input.add(echo(2, "b").padEnd(limit + 1) + "\n", null);
+  await run();
+  assertEquals(output.messages.length, 2);
+  assertEquals(node.stats().invalid_lines, 1);
 });
 
 Deno.test("a line of just the limit is no longer than it", async () => {
