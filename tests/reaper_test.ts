@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { PendingRpcs } from "../lib/pending_rpcs.ts";
 import { Reaper, type ReapReport } from "../lib/reaper.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 /** A reaper under a virtual clock, with what it reported. */
 function setUp(
