@@ -44,6 +44,7 @@ export {
   checkSet,
   checkUniqueIds,
 } from "./checkers.ts";
+export { diagram } from "./diagram.ts";
 export {
   type BusyFault,
   type DriftFault,
