@@ -170,6 +170,17 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
 });
 
+Deno.test("interval mode goes on scanning after a reap that took several slices", () => {
+  const { clock, register, timedOut } = setUp({ intervalMs: 500 });
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  register(800);
+  clock.advance(500);
+  clock.advance(20); // the slices take their time
+  assertEquals([timedOut.length, clock.timers], [100, 1]);
+  clock.advance(500);
+  assertEquals(timedOut.length, 101);
+});
+
 Deno.test("after stop nothing is reaped and no timer is left", async () => {
   const handled = Promise.withResolvers<void>();
   const { clock, register, reaper, timedOut } = setUp({
