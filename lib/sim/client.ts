@@ -65,6 +65,11 @@ export class Client {
     this.#timeoutUs = Math.round(timeoutMs * 1000);
   }
 
+  /** Whether it waits for an answer. */
+  get busy(): boolean {
+    return this.#current !== undefined;
+  }
+
   /**
    * Asks for an operation once all before it have ended.
    *

@@ -76,7 +76,8 @@ class Shrinker {
   async fewerOperations(): Promise<void> {
     const asked = this.best.result.history
       .filter(({ final }) => !final)
-      .map(({ index }) => index);
+      .map(({ index }) => index)
+      .sort((a, b) => a - b);
     await this.#fewer(
       asked,
       (onlyOperations) => this.#fails({ onlyOperations }),

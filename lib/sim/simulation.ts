@@ -2,7 +2,7 @@
 import { EventQueue } from "../event_queue.ts";
 import type { Message } from "../message.ts";
 import { Node, type NodeOptions } from "../node.ts";
-import { Client } from "./client.ts";
+import { Client, type PlannedOperation } from "./client.ts";
 import { type Envelope, messageOf, seal } from "./envelope.ts";
 import { type Fault, type FaultKind, planFaults } from "./fault.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
@@ -250,6 +250,7 @@ export class Simulation {
   };
   readonly #tracksAskers: boolean;
   #nowUs = 0;
+  #endUs = 0;
   /** The time of which `#lineStart` tells. */
   #lineStartUs = -1;
   #lineStart = "";
@@ -294,9 +295,9 @@ export class Simulation {
     this.#ran = true;
     const { durationMs = 10_000, quietMs = 10_000 } = this.#options;
     this.#plan(durationMs, quietMs);
-    const endUs = (durationMs + 2 * quietMs) * 1000;
-    await this.#runUntil(endUs);
-    await this.#drain(endUs);
+    this.#endUs = (durationMs + 2 * quietMs) * 1000;
+    await this.#run();
+    await this.#drain();
     const findings = this.#violations.length > 0 ? [] : this.#atTheEnd();
     return {
       seed: this.#options.seed,
@@ -312,20 +313,23 @@ export class Simulation {
   }
 
   /** Lets periodic work rest, and waits until what is pending must have ended. */
-  async #drain(endUs: number): Promise<void> {
+  async #drain(): Promise<void> {
     const hosts = [...this.#hosts.values()];
     for (const host of hosts) host.ending = true;
     for (let round = 0; round < DRAIN_ROUNDS; round++) {
       const ms = Math.max(...hosts.map(({ drainsInMs }) => drainsInMs));
       if (ms === 0) return;
-      endUs += Math.ceil(ms * 1000);
-      await this.#runUntil(endUs);
+      this.#endUs += Math.ceil(ms * 1000);
+      await this.#run();
     }
   }
 
-  async #runUntil(endUs: number): Promise<void> {
+  /** Does what is to happen until the end, which may move on meanwhile. */
+  async #run(): Promise<void> {
     const { maxEvents = 100_000_000 } = this.#options;
-    while (this.#queue.nextTime <= endUs && this.#violations.length === 0) {
+    while (
+      this.#queue.nextTime <= this.#endUs && this.#violations.length === 0
+    ) {
       if (++this.#events > maxEvents) {
         this.#violated("limit", `more than 'maxEvents' events: ${maxEvents}`);
         return;
@@ -391,13 +395,29 @@ export class Simulation {
     }
     const final = workload.final?.();
     if (final === undefined) return;
-    this.#nodeIds.forEach((node, i) => {
-      const client = all[i % all.length]!;
-      const index = operations + i;
-      this.#at(
-        (durationMs + quietMs) * 1000,
-        () => client.ask({ index, operation: final, node, final: true }),
-      );
+    const planned = this.#nodeIds.map((node, i) => ({
+      index: operations + i,
+      operation: final,
+      node,
+      final: true,
+    }));
+    this.#askAtLast(planned, all, (durationMs + quietMs) * 1000, quietMs);
+  }
+
+  /** Asks the final operations, once clients have had nothing to do for a quiet time. */
+  #askAtLast(
+    planned: readonly PlannedOperation[],
+    clients: readonly Client[],
+    atUs: number,
+    quietMs: number,
+  ): void {
+    this.#at(atUs, () => {
+      if (clients.some(({ busy }) => busy)) {
+        const laterUs = Math.max(1, quietMs) * 1000;
+        this.#endUs += laterUs;
+        return this.#askAtLast(planned, clients, atUs + laterUs, quietMs);
+      }
+      planned.forEach((one, i) => clients[i % clients.length]!.ask(one));
     });
   }
 
