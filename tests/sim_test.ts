@@ -329,6 +329,69 @@ Deno.test("a stale store is found out, and the scenario shrunk to what matters",
   );
 });
 
+Deno.test("a node may stop its periodic work, cancel its RPCs, be refused some, and close", async () => {
+  const ends: string[] = [];
+  const { violations, counts, of } = await simulate({
+    nodes: 1,
+    durationMs: 5000,
+    nodeOptions: { maxPending: 2 },
+    setUp(node) {
+      const failed = ({ message }: Error) => void ends.push(message);
+      node.on("init", () => {
+        const controller = new AbortController();
+        const { signal } = controller;
+        node.rpc("nobody", { type: "x" }, { signal }).catch(failed);
+        node.rpc("nobody", { type: "x" }, { timeoutMs: 9000 }).catch(failed);
+        node.rpc("nobody", { type: "x" }).catch(failed);
+        let ticks = 0;
+        const stop = node.every(100, async () => {
+          await null;
+          if (++ticks === 3) {
+            stop();
+            stop();
+            controller.abort();
+          }
+        });
+        node.every(1000, () => void node.close());
+      });
+    },
+  });
+  assertEquals(violations, []);
+  assertEquals(ends, [
+    "2 RPCs are pending: the limit 'maxPending' is reached",
+    "RPC cancelled: aborted",
+    "RPC cancelled: the node is shutting down",
+  ]);
+  assertEquals([counts.rpcs, counts.cancelled], [2, 2]);
+  assert(Math.abs(of("end")[0].t - of("start")[0].t - 301) < 1);
+});
+
+Deno.test("an RPC longer than the quiet time is waited for at the end", async () => {
+  const { violations, counts, simulatedMs } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      node.on("init", () => {
+        node.rpc("nobody", { type: "x" }, { timeoutMs: 60_000 }, () => {});
+      });
+    },
+  });
+  assertEquals([violations, counts.reaped], [[], 1]);
+  assert(simulatedMs > 60_000);
+});
+
+Deno.test("a callback that waits for ever is seen when all is quiet", async () => {
+  const { violations } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      const again = () => {
+        node.rpc("nobody", { type: "x" }, {}, again);
+      };
+      node.on("init", again);
+    },
+  });
+  assertEquals(violations[0]?.check, "exactly-once");
+});
+
 Deno.test("options out of range are named; a simulation runs once", async () => {
   for (
     const [options, text] of [

@@ -450,8 +450,8 @@ export class Simulation {
     }
   }
 
-  #at(us: number, fn: () => void): () => void {
-    return this.#queue.schedule(us, fn);
+  #at(us: number, fn: () => void): void {
+    this.#queue.add(us, fn);
   }
 
   #newHost(id: string): Host {
@@ -459,7 +459,7 @@ export class Simulation {
     const ObservedNode = observed(nodeClass);
     const world: HostWorld = {
       nowUs: () => this.#nowUs,
-      schedule: (us, fn) => this.#at(us, fn),
+      schedule: (us, fn) => this.#queue.schedule(us, fn),
       turn: (host) => this.#turnOf = host,
       goesOn: () => this.#goesOn = true,
       carry: (host, envelope) => {
@@ -491,7 +491,7 @@ export class Simulation {
       id,
       {
         nowUs: () => this.#nowUs,
-        schedule: (us, fn) => this.#at(us, fn),
+        schedule: (us, fn) => this.#queue.schedule(us, fn),
         request: (message) => this.#carry(seal(message)),
         recorded: (entry) => this.#recorded(entry),
       },
