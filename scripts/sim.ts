@@ -24,8 +24,8 @@ Usage: deno task sim [options]
   --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
   --ops N           operations that clients ask for (default: by seed, 20 to 150)
   --faults A,B,…    what goes wrong, or none (default: by seed), of
-                    ${FAULT_KINDS.slice(0, 6).join(", ")},
-                    ${FAULT_KINDS.slice(6).join(", ")}
+                    ${FAULT_KINDS.slice(0, 7).join(", ")},
+                    ${FAULT_KINDS.slice(7).join(", ")}
   --workload NAME   what clients ask for (default: by seed):
                     ${Object.keys(SCENARIOS).join(", ")}
   --only-faults I,… of the seed's faults only those of these numbers, or none

@@ -303,6 +303,29 @@ Deno.test("replies-checked: a reply from another node than was asked", async () 
   });
 });
 
+/** Of each node: whom each of its RPCs went to. */
+const asked = new WeakMap<Node, Map<number, string>>();
+
+Deno.test("replies-checked: whoever sends the reply", () =>
+  assertBreaks("replies-checked", "by a message that is no reply to it", {
+    network: { latency: { distribution: "uniform", meanMs: 20 } },
+    faults: [{ kind: "stray", at: 0, until: 10_000, probability: 0.9 }],
+    nodeClass: class extends Node {
+      // deno-lint-ignore no-explicit-any
+      override rpc(dest: string, body: SendBody, ...rest: any[]): any {
+        const id = super.rpc(dest, body, rest[0], rest[1]);
+        if (!asked.has(this)) asked.set(this, new Map());
+        asked.get(this)!.set(id, dest);
+        return id;
+      }
+      override receive(line: string): void {
+        const message = JSON.parse(line);
+        const dest = asked.get(this)?.get(message.body.in_reply_to);
+        super.receive(JSON.stringify({ ...message, src: dest ?? message.src }));
+      }
+    },
+  }));
+
 Deno.test("replies-checked: a callback that fails for no reason", () =>
   assertBreaks("replies-checked", "which nobody sent", {
     nodeClass: withRpc((callback, options) => {

@@ -226,6 +226,24 @@ Deno.test("loss, duplication, corruption, slow links and reordering happen as of
   assert(new Set(took(reordered, "n1")).size > 10);
 });
 
+Deno.test("stray replies arrive, and settle nothing", async () => {
+  const strays: number[] = [];
+  const { violations } = await simulate({
+    workload: callbacksWorkload,
+    network: { latency: { distribution: "uniform", meanMs: 20 } },
+    faults: [{ kind: "stray", at: 0, until: 10_000, probability: 0.5 }],
+    checks: [{
+      name: "strays",
+      check(nodes) {
+        strays.push(...[...nodes.values()].map((node) => node.stats().stray));
+        return undefined;
+      },
+    }],
+  });
+  assertEquals(violations, []);
+  assert(Math.max(...strays) > 0);
+});
+
 Deno.test("partitions: every shape cuts as it says", () => {
   const nodes = ["n1", "n2", "n3", "n4", "n5"];
   assertEquals(partitionDrops("halves", nodes), {

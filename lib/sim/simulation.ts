@@ -610,6 +610,10 @@ export class Simulation {
       from: from?.incarnation ?? 0,
       to: asker ?? this.#askerOf(envelope),
     };
+    if (
+      envelope.message?.body.in_reply_to !== undefined &&
+      this.#hosts.has(dest) && this.#network.strays()
+    ) this.#stray(envelope.message);
     if (this.#network.loses()) return this.#lose(number, "loss");
     const client = this.#clients.has(src) || this.#clients.has(dest);
     const doubled = this.#network.doubles();
@@ -621,6 +625,15 @@ export class Simulation {
         () => this.#deliver(envelope, route, !doubled),
       );
     }
+  }
+
+  /** Lets a reply arrive from a sender that was not asked. */
+  #stray(reply: Message): void {
+    const src = reply.src === "nobody" ? "no one" : "nobody";
+    const envelope = seal({ ...reply, src });
+    const route = { number: this.#sent(envelope.line), from: 0, to: undefined };
+    const us = this.#network.latencyUs(src, reply.dest, false);
+    this.#at(this.#nowUs + us, () => this.#deliver(envelope, route, false));
   }
 
   /**
