@@ -391,6 +391,46 @@ Deno.test("failures-contained: failures that are not counted", () =>
     },
   }));
 
+Deno.test("failures-contained: a callback's error that comes out, of a reply or a timeout", async () => {
+  const raw = (deliver: (fn: () => void) => void) =>
+    class extends Node {
+      // deno-lint-ignore no-explicit-any
+      override rpc(dest: string, body: SendBody, ...rest: any[]): any {
+        const callback: RpcCallback = (error, reply) => {
+          deliver(() => rest[1](error, reply));
+        };
+        return super.rpc(dest, body, rest[0], callback);
+      }
+    };
+  let thrown: unknown;
+  const keep = (fn: () => void) => {
+    try {
+      fn();
+    } catch (error) {
+      thrown = error;
+    }
+  };
+  await assertBreaks("failures-contained", "the node threw PlannedError", {
+    faults: [{ kind: "throw", at: 0, until: 10_000, probability: 1 }],
+    nodeClass: class extends raw(keep) {
+      override receive(line: string): void {
+        super.receive(line);
+        if (thrown) throw thrown;
+      }
+    },
+  });
+  await assertBreaks("failures-contained", "a timer of the node's threw", {
+    nodeClass: withClock((clock) => {
+      const { setTimer } = clock;
+      clock.setTimer = (fn, delayMs) =>
+        setTimer(() => {
+          fn();
+          throw new Error("x");
+        }, delayMs);
+    }),
+  });
+});
+
 Deno.test("a check of one's own, after each thing that a node did", async () => {
   const violation = await firstViolation({
     checks: [{

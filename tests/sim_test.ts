@@ -384,6 +384,20 @@ Deno.test("a node may stop its periodic work, cancel its RPCs, be refused some, 
   assert(Math.abs(of("end")[0].t - of("start")[0].t - 301) < 1);
 });
 
+Deno.test("the end waits for clients that have fallen behind", async () => {
+  const { violations, history } = await simulate({
+    operations: 500,
+    clients: 1,
+    durationMs: 1000,
+    quietMs: 1000,
+    workload: echoWorkload,
+    network: { clientLatency: { distribution: "constant", meanMs: 10 } },
+  });
+  assertEquals(violations, []);
+  const answered = history.filter(({ status }) => status !== "info");
+  assertEquals(answered.length, 500);
+});
+
 Deno.test("an RPC longer than the quiet time is waited for at the end", async () => {
   const { violations, counts, simulatedMs } = await simulate({
     nodes: 1,

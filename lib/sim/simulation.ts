@@ -394,8 +394,7 @@ export class Simulation {
       this.#at(at, () => client.ask({ index, operation, node, final: false }));
     }
     const final = workload.final?.();
-    if (final === undefined) return;
-    const planned = this.#nodeIds.map((node, i) => ({
+    const planned = final === undefined ? [] : this.#nodeIds.map((node, i) => ({
       index: operations + i,
       operation: final,
       node,
@@ -404,7 +403,7 @@ export class Simulation {
     this.#askAtLast(planned, all, (durationMs + quietMs) * 1000, quietMs);
   }
 
-  /** Asks the final operations, once clients have had nothing to do for a quiet time. */
+  /** Waits until clients have nothing more to do, and asks the final operations. */
   #askAtLast(
     planned: readonly PlannedOperation[],
     clients: readonly Client[],
