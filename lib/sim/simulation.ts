@@ -78,6 +78,12 @@ export interface SimulationOptions {
    */
   operations?: number;
   /**
+   * How many operations come at a time, within 1 ms; a longer pause follows.
+   *
+   * @default {1}
+   */
+  burst?: number;
+  /**
    * How many clients there are: `c1`, `c2`, …
    *
    * @default as many as nodes
@@ -375,6 +381,7 @@ export class Simulation {
   ): void {
     const {
       operations = 100,
+      burst = 1,
       clients = this.#nodeIds.length,
       clientTimeoutMs = 5000,
       onlyOperations,
@@ -389,7 +396,8 @@ export class Simulation {
       const operation = workload.generate(random, index, this.#nodeIds);
       const node = random.pick(this.#nodeIds);
       const client = random.pick(all);
-      const at = Math.floor(index * stepUs) + random.int(Math.ceil(stepUs));
+      const at = Math.floor((index - index % burst) * stepUs) +
+        random.int(burst === 1 ? Math.ceil(stepUs) : 1000);
       if (onlyOperations && !onlyOperations.includes(index)) continue;
       this.#at(at, () => client.ask({ index, operation, node, final: false }));
     }
@@ -774,10 +782,10 @@ function plannedFaults(
 }
 
 function checkOptions(options: SimulationOptions): void {
-  const { nodes = 3, operations = 100, clients = 1, seed } = options;
-  const whole = { seed, nodes, operations, clients };
+  const { nodes = 3, operations = 100, clients = 1, burst = 1, seed } = options;
+  const whole = { seed, nodes, operations, clients, burst };
   for (const [name, value] of Object.entries(whole)) {
-    const min = name === "nodes" || name === "clients" ? 1 : 0;
+    const min = name === "seed" || name === "operations" ? 0 : 1;
     if (Number.isSafeInteger(value) && value >= min) continue;
     throw new RangeError(
       `'${name}' must be a whole number from ${min}: current value is ${value}`,
