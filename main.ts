@@ -69,14 +69,21 @@ function number(
   return value;
 }
 
-if (values.help) {
-  console.log(HELP.trimEnd());
+/** Says what was asked for, and that is all. */
+function answer(text: string): never {
+  try {
+    console.log(text);
+  } catch (error) { // a full disk
+    console.error(
+      `gyre: stdout can't be written to: ${(error as Error).message}`,
+    );
+    Deno.exit(1);
+  }
   Deno.exit(0);
 }
-if (values.version) {
-  console.log(`gyre ${config.version}`);
-  Deno.exit(0);
-}
+
+if (values.help) answer(HELP.trimEnd());
+if (values.version) answer(`gyre ${config.version}`);
 if (!(LOG_LEVELS as readonly string[]).includes(values["log-level"])) {
   usageError(
     `--log-level must be one of ${LOG_LEVELS.join(", ")}, not '${

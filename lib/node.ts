@@ -32,8 +32,10 @@ export interface Transport {
   /**
    * Resolves once the input that can be read now without waiting has been
    * handed to the node; `undefined`, or absent, when there is none.
+   *
+   * @param lateMs By how much the caller's timer was late: the process may not have run, nor have read anything.
    */
-  caughtUp?(): Promise<void> | undefined;
+  caughtUp?(lateMs: number): Promise<void> | undefined;
 }
 
 /** Options of a {@linkcode Node}. */
@@ -206,7 +208,7 @@ export class Node {
       clock,
       intervalMs: reapIntervalMs,
       graceMs: Math.ceil(inputGraceMs),
-      caughtUp: () => this.#transport?.caughtUp?.(),
+      caughtUp: (lateMs) => this.#transport?.caughtUp?.(lateMs),
       report: (report) => {
         log(
           "info",

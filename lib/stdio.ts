@@ -72,6 +72,15 @@ const WRITE_BYTES = 65_536;
 /** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
 const PAUSE_BYTES = 262_144;
 const NEWLINE = 10;
+/**
+ * Reads are made by another thread. On a busy machine it was seen to take 13 ms
+ * until one that had something to read was done, and the process to stand still
+ * for 100 ms. So a read that waits shows that the pipe is empty only when it has
+ * waited for a while in which this thread ran: over this many looks ...
+ */
+const LOOKS = 5;
+/** ... this many ms apart. */
+const LOOK_MS = 4;
 /** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
 const STALLED_MS = 5000;
 
@@ -85,8 +94,8 @@ class Outbox {
   #scheduled = false;
   #writing: Promise<void> | undefined;
   #writes = 0;
-  #closed = false;
-  readonly #closedWith = Promise.withResolvers<Error>();
+  #failure: Error | undefined;
+  readonly #failed = Promise.withResolvers<Error>();
 
   constructor(output: Output, maxBytes: number) {
     this.#output = output;
@@ -103,13 +112,18 @@ class Outbox {
     return this.#writes;
   }
 
+  /** Why the output can't be written to any more, if it can't. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Resolves if the output can't be written to any more, with the reason. */
-  get closed(): Promise<Error> {
-    return this.#closedWith.promise;
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
   }
 
   send(line: string): void {
-    if (this.#closed) return;
+    if (this.#failure) return;
     const bytes = line.length + 1;
     if (this.#waiting + bytes > this.#maxBytes) {
       throw new RpcError(
@@ -151,10 +165,10 @@ class Outbox {
         this.#waiting -= waiting;
       }
     } catch (error) {
-      this.#closed = true;
+      this.#failure = error as Error;
       this.#lines = [];
       this.#waiting = 0;
-      this.#closedWith.resolve(error as Error);
+      this.#failed.resolve(this.#failure);
     }
     // In the same step as the last look at the lines: none can come in between and stay.
     this.#writing = undefined;
@@ -186,10 +200,12 @@ class Inbox {
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
+  /** When the last of them was. */
+  #begunAt = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
   #emptied = 0;
-  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
-  #waiter: { since: number; resolve: () => void } | undefined;
+  /** Who waits in {@linkcode Inbox.caughtUp}, how many reads had been begun when they came, and how many looks it takes. */
+  #waiter: { since: number; looks: number; resolve: () => void } | undefined;
   #looking = false;
 
   constructor(options: InboxOptions) {
@@ -209,34 +225,40 @@ class Inbox {
   /**
    * Resolves once the pipe is known to have been empty at some moment since
    * the call, and what had been read by then has been handled.
+   *
+   * @param lateMs By how much the caller's timer was late: the process may not have run.
    */
-  caughtUp(): Promise<void> {
+  caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiter = { since: this.#begun, resolve };
+    const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
+    const looks = waitedMs >= LOOKS * LOOK_MS && lateMs < LOOK_MS ? 1 : LOOKS;
+    this.#waiter = { since: this.#begun, looks, resolve };
     this.#look();
     return promise;
   }
 
-  /** Looks, two turns from now, whether the waiter can go. All that was read before a turn is handled by its end. */
-  #look(): void {
-    if (this.#looking || !this.#reading || this.#waiter === undefined) return;
+  /** Looks whether the waiter can go. All that was read two turns ago is handled. */
+  async #look(): Promise<void> {
+    if (this.#looking) return;
     this.#looking = true;
-    const begun = this.#begun;
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#looking = false;
-        const stillReading = this.#reading && this.#begun === begun;
-        if (stillReading || this.#emptied > this.#waiter!.since) {
-          this.#waiter!.resolve();
-          this.#waiter = undefined;
-        } else this.#look();
-      })
-    );
+    while (this.#reading && this.#waiter) {
+      const begun = this.#begun;
+      await nextTurn();
+      await nextTurn();
+      const waiting = this.#reading && this.#begun === begun;
+      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : LOOKS;
+      if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
+        this.#waiter.resolve();
+        this.#waiter = undefined;
+      } else if (waiting) await sleep(LOOK_MS);
+    }
+    this.#looking = false;
   }
 
   async #read(): Promise<number | null> {
     await this.#options.ready();
     this.#begun++;
+    this.#begunAt = performance.now();
     this.#reading = true;
     this.#look();
     const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
@@ -365,7 +387,7 @@ export async function serve(
   });
   node.connect({
     send: (line) => outbox.send(line),
-    caughtUp: () => inbox.caughtUp(),
+    caughtUp: (lateMs) => inbox.caughtUp(lateMs),
   });
 
   const reader = inbox.text.pipeThrough(lines).getReader();
@@ -379,12 +401,12 @@ export async function serve(
     }
   }
   const signals = onSignals();
-  const failed = (what: string) => (error: unknown) =>
-    new Error(`${what}: ${(error as Error).message}`);
   const reason = await Promise.race([
-    readAll().catch(failed("stdin can't be read")),
+    readAll().catch((error) =>
+      new Error(`stdin can't be read: ${error.message}`)
+    ),
     signals.received,
-    outbox.closed.then(failed("stdout can't be written to")),
+    outbox.failed.then(unwritable),
   ]);
   stopping = true;
   signals.stop(); // a second signal ends the process at once
@@ -403,6 +425,14 @@ export async function serve(
   return 0;
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** Waits until all is written; gives up when that fails, or when nothing is taken for {@linkcode STALLED_MS}. */
 async function drain(outbox: Outbox): Promise<Error | undefined> {
   let written = -1;
@@ -410,10 +440,17 @@ async function drain(outbox: Outbox): Promise<Error | undefined> {
     written = outbox.writes;
     await withTimeout(outbox.flush(), STALLED_MS);
   }
+  if (outbox.failure) return unwritable(outbox.failure);
   if (outbox.waiting === 0) return undefined;
-  return new Error(
-    `stdout can't be written to: nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+  return unwritable(
+    new Error(
+      `nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+    ),
   );
+}
+
+function unwritable(reason: Error): Error {
+  return new Error(`stdout can't be written to: ${reason.message}`);
 }
 
 async function withTimeout(work: Promise<void>, ms: number): Promise<void> {
