@@ -79,6 +79,8 @@ const NEWLINE = 10;
  * waited for a while in which this thread ran: over this many looks ...
  */
 const LOOKS = 5;
+/** ... or, if the read before it left the pipe with more, this many, ... */
+const LOOKS_FOR_MORE = 50;
 /** ... this many ms apart. */
 const LOOK_MS = 4;
 /** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
@@ -231,10 +233,16 @@ class Inbox {
   caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
-    const looks = waitedMs >= LOOKS * LOOK_MS && lateMs < LOOK_MS ? 1 : LOOKS;
+    const enough = waitedMs >= this.#looksNeeded * LOOK_MS && lateMs < LOOK_MS;
+    const looks = enough ? 1 : this.#looksNeeded;
     this.#waiter = { since: this.#begun, looks, resolve };
     this.#look();
     return promise;
+  }
+
+  /** How many looks the read that is under way must have waited for. */
+  get #looksNeeded(): number {
+    return this.#emptied >= this.#begun - 1 ? LOOKS : LOOKS_FOR_MORE;
   }
 
   /** Looks whether the waiter can go. All that was read two turns ago is handled. */
@@ -246,7 +254,7 @@ class Inbox {
       await nextTurn();
       await nextTurn();
       const waiting = this.#reading && this.#begun === begun;
-      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : LOOKS;
+      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : this.#looksNeeded;
       if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
         this.#waiter.resolve();
         this.#waiter = undefined;
