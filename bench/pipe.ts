@@ -7,7 +7,8 @@ import {
   type Sample,
 } from "./harness.ts";
 import { build, nodes, versions } from "./nodes.ts";
-import { Child, driverCpuMs } from "./process.ts";
+import { processCpuMs, requireLinux } from "./cpu.ts";
+import { Child } from "./process.ts";
 import { machine, print, type Result, save } from "./report.ts";
 
 const encoder = new TextEncoder();
@@ -69,7 +70,7 @@ interface Benchmark {
 async function pump(variant: string, count: number): Promise<Sample> {
   const input = echoBytes(count);
   const child = await started(variant);
-  const [start, cpu, driver] = [performance.now(), child.cpuMs, driverCpuMs()];
+  const [start, cpu, driver] = [performance.now(), child.cpuMs, processCpuMs()];
   const writing = child.write(input);
   await child.readLines(count);
   const ms = performance.now() - start;
@@ -77,7 +78,7 @@ async function pump(variant: string, count: number): Promise<Sample> {
     "CPU, µs/message": (child.cpuMs - cpu) * 1000 / count,
     "throughput, messages/s": count / ms * 1000,
     "peak memory, MiB": child.memory.peak,
-    "driver's CPU, µs/message": (driverCpuMs() - driver) * 1000 / count,
+    "driver's CPU, µs/message": (processCpuMs() - driver) * 1000 / count,
   };
   await writing;
   await child.end();
@@ -134,12 +135,7 @@ async function main(): Promise<void> {
     ),
     variants: Object.keys(nodes),
   });
-  if (Deno.build.os !== "linux") {
-    console.error(
-      "bench:pipe: reads CPU times and memory as Linux shows them: run it there",
-    );
-    Deno.exit(1);
-  }
+  requireLinux("bench:pipe");
   Deno.chdir(new URL("../", import.meta.url));
   const able = await build(options.variants);
   const results: Result[] = [];
@@ -152,7 +148,7 @@ async function main(): Promise<void> {
       options.rounds,
       (v) => run(v, countFor(v, count, options)),
     );
-    const notes = [`${options.rounds} rounds`];
+    const notes = [`Rounds: ${options.rounds}.`];
     for (const v of variants) {
       const n = countFor(v, count, options);
       if (n < count) {

@@ -1,35 +1,11 @@
 /** A node as a process: its pipes, its CPU time, its memory. Linux only. */
+import { processCpuMs } from "./cpu.ts";
 
 const NEWLINE = 10;
 /** What a single write hands to the kernel: big, so that the driver is no bottleneck. */
 const WRITE_BYTES = 1024 * 1024;
 /** What a pipe holds. */
 const READ_BYTES = 64 * 1024;
-
-const libc = Deno.dlopen("libc.so.6", {
-  clock_getcpuclockid: { parameters: ["i32", "buffer"], result: "i32" },
-  clock_gettime: { parameters: ["i32", "buffer"], result: "i32" },
-});
-
-/**
- * User and system CPU time of a running process in ms, all threads that it ever
- * had included. From the kernel's own clock of the process, in ns: `/proc`
- * counts ticks of 10 ms.
- */
-function cpuMs(pid: number): number {
-  const clock = new Int32Array(1);
-  const time = new BigInt64Array(2);
-  if (
-    libc.symbols.clock_getcpuclockid(pid, clock) !== 0 ||
-    libc.symbols.clock_gettime(clock[0]!, time) !== 0
-  ) throw new Error(`Cannot read the CPU clock of process ${pid}`);
-  return Number(time[0]) * 1e3 + Number(time[1]) / 1e6;
-}
-
-/** CPU time of the driver itself in ms. */
-export function driverCpuMs(): number {
-  return cpuMs(Deno.pid);
-}
 
 /** Resident memory in MiB, now and at its peak. */
 export interface Memory {
@@ -88,7 +64,7 @@ export class Child {
 
   /** CPU time so far in ms. */
   get cpuMs(): number {
-    return cpuMs(this.#process.pid);
+    return processCpuMs(this.#process.pid);
   }
 
   /** Resident memory. */
