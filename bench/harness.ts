@@ -2,6 +2,8 @@
 import { parseArgs } from "node:util";
 import { median } from "simple-statistics";
 
+const NEWLINE = 10;
+
 /** The samples of one figure, such as CPU per message: one a round for each variant. */
 export interface Figure {
   /** What was measured. */
@@ -66,6 +68,12 @@ export interface Options {
   save: boolean;
   /** Whether to show the help and do nothing. */
   help: boolean;
+}
+
+/** How much was run. */
+export function roundsNote({ rounds, scale }: Options): string {
+  return `Rounds: ${rounds}.` +
+    (scale === 1 ? "" : ` All numbers multiplied with ${scale}.`);
 }
 
 /** A command line that can't be understood; its message is one line. */
@@ -169,4 +177,13 @@ export function optionsOrExit(
     console.error(`${command}: ${error.message}`);
     Deno.exit(2);
   }
+}
+
+/** How many newlines there are. */
+export function countLines(chunk: Uint8Array): number {
+  let count = 0;
+  for (let at = chunk.indexOf(NEWLINE); at !== -1; count++) {
+    at = chunk.indexOf(NEWLINE, at + 1);
+  }
+  return count;
 }

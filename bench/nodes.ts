@@ -4,8 +4,8 @@ import { DENO_VERSION } from "../scripts/denort.ts";
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const built = `${root}dist/peers`;
-const deno = Deno.execPath();
-const run = [deno, "run", "--quiet", "--no-prompt"];
+/** How a Deno program is run: without permissions. */
+export const run = [Deno.execPath(), "run", "--quiet", "--no-prompt"];
 
 /** A process to measure. */
 export interface NodeProgram {
@@ -17,8 +17,6 @@ export interface NodeProgram {
   ceiling?: boolean;
   /** The most messages it is sent where the work is given by their number: it would take minutes. */
   maxMessages?: number;
-  /** Arguments that set the RPC timeout, where it can be set. */
-  timeout?: (ms: number) => string[];
 }
 
 async function output(
@@ -40,7 +38,9 @@ async function output(
   const text = new TextDecoder().decode(
     result.success ? result.stdout : result.stderr,
   ).trim();
-  if (!result.success) throw new Error(text.split("\n").at(-1));
+  if (!result.success) {
+    throw new Error(text.match(/.*error.*/i)?.[0] ?? text.split("\n").at(-1));
+  }
   return text;
 }
 

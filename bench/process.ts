@@ -1,5 +1,6 @@
 /** A node as a process: its pipes, its CPU time, its memory. Linux only. */
 import { processCpuMs } from "./cpu.ts";
+import { countLines } from "./harness.ts";
 
 const NEWLINE = 10;
 /** What a single write hands to the kernel: big, so that the driver is no bottleneck. */
@@ -120,13 +121,4 @@ export class Child {
     this.#stdout.close();
     await this.#process.status;
   }
-}
-
-/** How many newlines there are. */
-export function countLines(chunk: Uint8Array): number {
-  let count = 0;
-  for (let at = chunk.indexOf(NEWLINE); at !== -1; count++) {
-    at = chunk.indexOf(NEWLINE, at + 1);
-  }
-  return count;
 }

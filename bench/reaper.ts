@@ -1,7 +1,12 @@
 /** `deno task bench`: ways to keep pending callbacks, each round in a process of its own. */
 import { fileURLToPath } from "node:url";
 import { requireLinux } from "./cpu.ts";
-import { interleave, optionsOrExit, type Sample } from "./harness.ts";
+import {
+  interleave,
+  optionsOrExit,
+  roundsNote,
+  type Sample,
+} from "./harness.ts";
 import { machine, print, type Result, save } from "./report.ts";
 import { structures } from "./structures.ts";
 
@@ -143,7 +148,7 @@ async function main(): Promise<void> {
         (variant) =>
           runStructure(run, variant, Math.round(count * options.scale)),
       ),
-      notes: [`Rounds: ${options.rounds}.`, ...notes],
+      notes: [roundsNote(options), ...notes],
       date: new Date().toISOString().slice(0, 10),
       machine: machine({}),
     };

@@ -5,7 +5,7 @@
 import process from "node:process";
 import readline from "node:readline";
 
-const timeoutMs = Number(process.env.RPC_TIMEOUT_MS ?? 2000);
+const TIMEOUT_MS = 2000;
 const callbacks = new Map();
 let nodeId;
 let nextMsgId = 0;
@@ -28,7 +28,7 @@ function rpc(dest, body, callback) {
     callbacks.delete(msgId);
     reaped++;
     callback(new Error("timeout"));
-  }, timeoutMs);
+  }, TIMEOUT_MS);
   callbacks.set(msgId, { callback, timer });
 }
 
