@@ -105,6 +105,7 @@ export async function runStructure(
     args: [
       "run",
       "--quiet",
+      "--v8-flags=--expose-gc",
       "-A",
       fileURLToPath(new URL("structure_run.ts", import.meta.url)),
       run,

@@ -1,14 +1,13 @@
 /**
  * One round of one structure, in a process of its own, so that no other's
  * garbage and compiled code is in it: `structure_run.ts BENCHMARK STRUCTURE
- * COUNT` prints the sample as JSON.
+ * COUNT` prints the sample as JSON. Needs `--v8-flags=--expose-gc`.
  *
  * Times are CPU times, as others use the machine, too: of the whole process,
  * collecting garbage included, where work is measured; of the main thread
  * where the longest stall is.
  */
 import { processCpuMs, threadCpuMs } from "./cpu.ts";
-import { gc } from "../tests/gc.ts";
 import type { Sample } from "./harness.ts";
 import { type Structure, structures } from "./structures.ts";
 
@@ -57,6 +56,8 @@ function settleAll(
     structure.settle(firstId + (order ? order[i]! : i));
   }
 }
+
+const { gc } = globalThis as unknown as { gc: () => void };
 
 /** Bytes in use after all garbage is collected, typed arrays included. */
 function bytesInUse(): number {

@@ -15,9 +15,8 @@ const bare: number[] = [];
 node.on<{ delay: number }>("probe", ({ body: { delay } }) => {
   const deadline = performance.now() + delay;
   setTimeout(() => bare.push(performance.now() - deadline), delay);
-  node.rpc("n2", { type: "echo" }, { timeoutMs: delay }, () => {
-    rpc.push(performance.now() - deadline);
-  });
+  const reaped = () => rpc.push(performance.now() - deadline);
+  node.rpc("n2", { type: "echo" }, reaped, { timeoutMs: delay });
 });
 node.on("lateness", () => ({ rpc, bare }));
 
