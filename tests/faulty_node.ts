@@ -10,10 +10,10 @@ node.on("hang", () => new Promise(() => {}));
 node.on<{ timeouts: number[] }>("rpcs", ({ body: { timeouts } }) => {
   for (const [index, timeoutMs] of timeouts.entries()) {
     const startedAt = performance.now();
-    node.rpc("n2", { type: "x" }, { timeoutMs }, (error) => {
+    node.rpc("n2", { type: "x" }, (error) => {
       const early = performance.now() - startedAt < timeoutMs;
       node.send("c1", { type: "settled", index, code: error?.code, early });
-    });
+    }, { timeoutMs });
   }
   return {};
 });

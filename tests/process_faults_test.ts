@@ -163,13 +163,10 @@ Deno.test("callbacks that throw, register 1,000 more and cancel their neighbours
   const abort = new AbortController();
   const { signal } = abort;
   const rpc = (index: number, timeoutMs: number, then = () => {}) =>
-    node.rpc("n2", { type: "x" }, {
-      timeoutMs,
-      ...(index % 10 === 5 ? { signal } : {}),
-    }, (error) => {
+    node.rpc("n2", { type: "x" }, (error) => {
       runs.push([index, error?.code]);
       then();
-    });
+    }, { timeoutMs, ...(index % 10 === 5 ? { signal } : {}) });
   for (let i = 0; i < 100; i++) {
     rpc(i, 100, () => {
       if (i === 10) throw new Error("callback 10");
@@ -204,11 +201,11 @@ Deno.test("1,000,000 callbacks due in the same millisecond: in order, and reques
   let ran = 0;
   let ordered = true;
   for (let i = 0; i < count; i++) {
-    node.rpc("n2", { type: "x" }, { timeoutMs: 10 }, (error) => {
+    node.rpc("n2", { type: "x" }, (error) => {
       if (i !== ran || error?.code !== 0) ordered = false;
       ran++;
       clock.busy(0.001); // 1 µs each
-    });
+    }, { timeoutMs: 10 });
     sent.length = 0;
   }
   // A request each ms, from the deadline on.

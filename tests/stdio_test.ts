@@ -423,7 +423,7 @@ Deno.test("a reply that another thread takes its time to read is waited for", as
   const running = run();
   while (node.nodeId === "") await turn();
   const outcome = new Promise((resolve) =>
-    node.rpc("n2", { type: "x" }, { timeoutMs: 1 }, resolve)
+    node.rpc("n2", { type: "x" }, resolve, { timeoutMs: 1 })
   );
   input.add(
     encoder.encode(echo(1, "x".repeat(65_536)).slice(0, 65_535) + "\n"), // a full read: there may be more
