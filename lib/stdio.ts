@@ -54,7 +54,7 @@ export interface ServeOptions {
   /**
    * How many bytes, about, may wait to be written: beyond them sending fails
    * with error 11. Input is read only while no more than half of them wait, and
-   * no more than 256 KiB.
+   * no more than 1 MiB.
    *
    * @default {134_217_728}
    */
@@ -70,7 +70,7 @@ export interface ServeOptions {
 const READ_BYTES = 65_536;
 const WRITE_BYTES = 65_536;
 /** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
-const PAUSE_BYTES = 262_144;
+const PAUSE_BYTES = 1_048_576;
 const NEWLINE = 10;
 /**
  * Reads are made by another thread. On a busy machine it was seen to take 13 ms
@@ -271,16 +271,16 @@ class Inbox {
   /** The whole lines that end in what was just read; what follows is kept. */
   #whole(count: number): string {
     const end = this.#kept + count;
-    const bytes = this.#buffer.subarray(0, end);
-    const newline = bytes.lastIndexOf(NEWLINE);
-    if (newline < this.#kept) { // none
+    const fresh = this.#buffer.subarray(this.#kept, end);
+    const rest = this.#kept + fresh.lastIndexOf(NEWLINE) + 1;
+    if (rest === this.#kept) { // no newline
       this.#keep(0, end);
       return "";
     }
-    const start = this.#skipping ? bytes.indexOf(NEWLINE) + 1 : 0;
+    const start = this.#skipping ? fresh.indexOf(NEWLINE) + 1 : 0;
     this.#skipping = false;
-    const text = this.#decode(bytes.subarray(start, newline + 1));
-    this.#keep(newline + 1, end);
+    const text = this.#decode(this.#buffer.subarray(start, rest));
+    this.#keep(rest, end);
     return text;
   }
 
@@ -297,8 +297,9 @@ class Inbox {
     let size = this.#buffer.length;
     if (this.#kept + READ_BYTES > size) size *= 2;
     else if (this.#kept <= READ_BYTES) size = 2 * READ_BYTES;
-    if (size === this.#buffer.length) this.#buffer.copyWithin(0, start, end);
-    else {
+    if (size === this.#buffer.length) {
+      if (start > 0) this.#buffer.copyWithin(0, start, end);
+    } else {
       this.#buffer = new Uint8Array(size);
       this.#buffer.set(line.subarray(0, this.#kept));
     }

@@ -192,7 +192,7 @@ Deno.test("a slow reader gets everything, in order", async () => {
 Deno.test("while stdout is blocked beyond its bound no input is read; then all is answered, in order", async () => {
   const node = new NodeProcess();
   await node.init("n1");
-  const count = 640;
+  const count = 100;
   const text = "x".repeat(100_000);
   let taken = 0;
   const writing = (async () => {
@@ -208,7 +208,7 @@ Deno.test("while stdout is blocked beyond its bound no input is read; then all i
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
   const bytes = taken * text.length;
-  assert(bytes < 20 * 1024 * 1024, `${bytes} bytes were read`);
+  assert(bytes < 4 * 1024 * 1024, `${bytes} bytes were read`);
   for (let i = 0; i < count; i++) {
     assertEquals((await node.next()).body.in_reply_to, i);
   }
@@ -221,7 +221,7 @@ async function blocked(): Promise<NodeProcess> {
   const node = new NodeProcess();
   await node.init("n1");
   const text = "x".repeat(100_000);
-  for (let i = 0; i < 30; i++) {
+  for (let i = 0; i < 8; i++) {
     await node.request({ type: "echo", msg_id: i, echo: text });
   }
   return node;
@@ -347,7 +347,7 @@ for (
     ...[
       ["--rpc-timeout", "1 to 2073600000", "0", "0.9", "-1", "2073600001"],
       ["--reap-interval", "1 to 2073600000", "0", "-0", "2073600000.5"],
-      ["--max-pending", "0 to 16000000", "-1", "1.5", "16000001"],
+      ["--max-pending", "0 to 1000000000", "-1", "1.5", "1000000001"],
       ["--max-line-bytes", "1 to 536870912", "0", "1.5", "536870913"],
     ].flatMap(([name, range, ...values]) =>
       [...values, "", " ", "1s", "NaN", "Infinity"].map((value) =>
@@ -678,14 +678,14 @@ Deno.test("bad input: a body nested too deeply to be written gets error 13; noth
   const node = new NodeProcess("--log-level", "warn");
   await node.init("n1", "n2");
   let failures = 0;
-  for (const depth of [200, 200_000, 4_000_000]) {
+  for (const depth of [200, 200_000]) {
     const value = nested(depth);
-    await node.write(
+    const written = node.write(
       request({ type: "echo" }).replace("}}", `,"echo":${value}}}\n`) +
         request({ type: "send_fire_forget", target: "n2" })
           .replace("}}", `,"payload":{"type":"x","x":${value}}}}\n`),
     );
-    // How deep is too deep is the runtime's to say: Deno 2.9 writes what 2.7 can't.
+    // How deep is too deep is the runtime's to say.
     for (const type of ["echo_ok", "send_fire_forget_ok"]) {
       let { body } = await node.next();
       if (body.type === "error") {
@@ -697,10 +697,11 @@ Deno.test("bad input: a body nested too deeply to be written gets error 13; noth
       if (body.type === "x") body = (await node.next()).body;
       assertEquals([depth, body.type], [depth, type]);
     }
+    await written;
   }
   const stats = await node.stats();
-  assertEquals([stats.failures, stats.received], [failures, 8]);
-  assertEquals(stats.registered, 3 - failures / 2);
+  assertEquals([stats.failures, stats.received], [failures, 6]);
+  assertEquals(stats.registered, 2 - failures / 2);
   assertEquals(linesOf((await node.end()).stderr).length, failures);
 });
 
