@@ -84,7 +84,7 @@ export function print(result: Result): void {
   console.log(markdown(result) + "\n");
 }
 
-/** The charted figure of each result as a multiple of its base's, on a logarithmic axis. */
+/** The charted figure of each result as multiples of its base's, on a logarithmic axis. */
 export function chart(title: string, results: readonly Result[]): string {
   const rows = results.flatMap((result) => {
     const figure = result.figures.find(({ name }) => name === result.charted);
@@ -92,24 +92,25 @@ export function chart(title: string, results: readonly Result[]): string {
     const values = medians(figure);
     const base = values[result.base];
     return base
-      ? [{ label: `${result.name}: ${figure.name}`, values, base }]
+      ? [{ label: `${result.name}\n${figure.name}`, values, base }]
       : [];
   });
   const variants = [
     ...new Set(rows.flatMap(({ values }) => Object.keys(values))),
-  ];
+  ].filter((variant) => results.every(({ base }) => variant !== base));
   const svg = echarts.init(null, null, {
     renderer: "svg",
     ssr: true,
     width: 860,
-    height: 110 + rows.length * (24 + 14 * variants.length),
+    height: 130 + rows.length * (24 + 14 * variants.length),
   });
   svg.setOption({
     animation: false,
     backgroundColor: "#ffffff",
+    textStyle: { fontFamily: "sans-serif" },
     title: { text: title, left: 10, top: 6 },
-    legend: { top: 36 },
-    grid: { left: 210, right: 60, top: 80, bottom: 30 },
+    legend: { top: 34, itemGap: 24 },
+    grid: { left: 200, right: 60, top: 90, bottom: 30 },
     xAxis: { type: "log", logBase: 10, axisLabel: { formatter: "{value} ×" } },
     yAxis: {
       type: "category",
