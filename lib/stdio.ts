@@ -72,6 +72,8 @@ const WRITE_BYTES = 65_536;
 /** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
 const PAUSE_BYTES = 1_048_576;
 const NEWLINE = 10;
+/** A byte order mark, in UTF-8. */
+const BOM = [0xef, 0xbb, 0xbf];
 /**
  * Reads are made by another thread. On a busy machine it was seen to take 13 ms
  * until one that had something to read was done, and the process to stand still
@@ -197,8 +199,13 @@ class Inbox {
   #kept = 0;
   /** Whether what comes until the next newline is the rest of a line that is too long. */
   #skipping = false;
-  readonly #decoder = new TextDecoder();
-  readonly #strictDecoder = new TextDecoder("utf-8", { fatal: true });
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #strictDecoder = new TextDecoder("utf-8", {
+    fatal: true,
+    ignoreBOM: true,
+  });
+  /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
+  #started = false;
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
@@ -320,6 +327,10 @@ class Inbox {
 
   /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
   #decode(bytes: Uint8Array): string {
+    if (!this.#started && BOM.every((byte, at) => bytes[at] === byte)) {
+      bytes = bytes.subarray(BOM.length);
+    }
+    this.#started = true;
     if (bytes.length - 1 <= this.#options.maxLineBytes) {
       const text = this.#decoder.decode(bytes);
       if (!text.includes("\ufffd")) return text; // nor was anything replaced by it
@@ -348,6 +359,7 @@ class Inbox {
   }
 
   #skip(line: Uint8Array, reason: string): void {
+    this.#started = true;
     this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
   }
 }
@@ -477,6 +489,9 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
+/** What could start a new line, or make a terminal do things. */
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -516,7 +531,11 @@ export function stderrLog(
   const outbox = new Outbox(output, MAX_LOG_BYTES);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
-    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
+      CONTROL_CHARACTERS,
+      (character) =>
+        `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
   return {
     log(at, text) {
       if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;

@@ -257,6 +257,7 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+    '{"src":"c1","dest":"n1","body":{"type":5,"msg_id":1,"in_reply_to":2}}',
   ];
   for (const line of unanswerable) node.receive(line);
   assertEquals(sent, []);
@@ -275,6 +276,10 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
         { type: "a", msg_id: 1, in_reply_to: "x" },
         "'body.in_reply_to' is not a non-negative integer",
       ],
+      [
+        { type: 5, msg_id: 1, in_reply_to: "x" },
+        "'body.type' is not a string",
+      ],
     ] as const
   ) {
     const [code, said] = errorOf(request(body));
@@ -289,9 +294,11 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
   assertEquals(sent.at(-1).body.in_reply_to, 4);
 });
 
-Deno.test("a bad message before init is answered from the node it was sent to", () => {
-  const { request } = setUp({ init: false });
+Deno.test("a bad message before init is answered from the node it was sent to, if it says so", () => {
+  const { node, request, sent } = setUp({ init: false });
   assertEquals(request({ msg_id: 1 })[0].src, "n1");
+  node.receive('{"src":"c1","body":{"type":"echo","msg_id":2}}');
+  assertEquals([sent.length, node.stats().invalid_lines], [1, 2]);
 });
 
 Deno.test("an empty line is passed over", () => {
