@@ -22,14 +22,15 @@ Usage: deno task sim [options]
   --seeds N         how many seeds (default: 1 with --seed, else 100)
   --minutes N       go on with further seeds for N minutes instead
   --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
-  --ops N           operations that clients ask for (default: by seed, 20 to 150)
+  --ops N           operations that clients ask for (default: by seed, 20 to 1000)
   --faults A,B,…    what goes wrong, or none (default: by seed), of
-                    ${FAULT_KINDS.slice(0, 6).join(", ")},
-                    ${FAULT_KINDS.slice(6).join(", ")}
+                    ${FAULT_KINDS.slice(0, 7).join(", ")},
+                    ${FAULT_KINDS.slice(7).join(", ")}
   --workload NAME   what clients ask for (default: by seed):
                     ${Object.keys(SCENARIOS).join(", ")}
-  --only-faults I,… of the seed's faults only those of these numbers, or none
-  --only-ops I,…    of the operations only those of these numbers, or none
+  --only-faults I,… of the seed's faults only those of these numbers, like
+                    1,4-7, or none
+  --only-ops I,…    of the operations only those, likewise
   --trace FILE      with one seed: write what happened, as JSON lines
   --diagram FILE    with one seed: draw what happened, as SVG
   --help            show this
@@ -98,11 +99,15 @@ function parts(name: Name): string[] | undefined {
 }
 
 function numbers(name: "only-faults" | "only-ops"): number[] | undefined {
-  return parts(name)?.map((text) => {
-    if (/^\d+$/.test(text)) return Number(text);
-    usageError(
-      `--${name} must be whole numbers with commas between, or none, not '${text}'`,
-    );
+  return parts(name)?.flatMap((text) => {
+    const [, from, to = from] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
+    if (from === undefined) {
+      usageError(
+        `--${name} must be like 1,4-7, or none: it does not understand '${text}'`,
+      );
+    }
+    const count = Math.max(0, Number(to) - Number(from) + 1);
+    return Array.from({ length: count }, (_, i) => Number(from) + i);
   });
 }
 
@@ -247,7 +252,12 @@ for (const name of ["trace", "diagram"] as const) {
     usageError(`--${name} needs one seed: add --seed N`);
   }
 }
-const passed = single
-  ? await runOne(choices)
-  : await runMany(choices, seeds, minutes);
-Deno.exit(passed ? 0 : 1);
+try {
+  const passed = single
+    ? await runOne(choices)
+    : await runMany(choices, seeds, minutes);
+  Deno.exit(passed ? 0 : 1);
+} catch (error) { // such as a file that can't be written, or a promise that nobody handles
+  console.error(`sim: ${(error as Error).message}`);
+  Deno.exit(1);
+}

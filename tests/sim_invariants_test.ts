@@ -303,6 +303,29 @@ Deno.test("replies-checked: a reply from another node than was asked", async () 
   });
 });
 
+/** Of each node: whom each of its RPCs went to. */
+const asked = new WeakMap<Node, Map<number, string>>();
+
+Deno.test("replies-checked: whoever sends the reply", () =>
+  assertBreaks("replies-checked", "by a message that is no reply to it", {
+    network: { latency: { distribution: "uniform", meanMs: 20 } },
+    faults: [{ kind: "stray", at: 0, until: 10_000, probability: 0.9 }],
+    nodeClass: class extends Node {
+      // deno-lint-ignore no-explicit-any
+      override rpc(dest: string, body: SendBody, ...rest: any[]): any {
+        const id = super.rpc(dest, body, rest[0], rest[1]);
+        if (!asked.has(this)) asked.set(this, new Map());
+        asked.get(this)!.set(id, dest);
+        return id;
+      }
+      override receive(line: string): void {
+        const message = JSON.parse(line);
+        const dest = asked.get(this)?.get(message.body.in_reply_to);
+        super.receive(JSON.stringify({ ...message, src: dest ?? message.src }));
+      }
+    },
+  }));
+
 Deno.test("replies-checked: a callback that fails for no reason", () =>
   assertBreaks("replies-checked", "which nobody sent", {
     nodeClass: withRpc((callback, options) => {
@@ -367,6 +390,46 @@ Deno.test("failures-contained: failures that are not counted", () =>
       }
     },
   }));
+
+Deno.test("failures-contained: a callback's error that comes out, of a reply or a timeout", async () => {
+  const raw = (deliver: (fn: () => void) => void) =>
+    class extends Node {
+      // deno-lint-ignore no-explicit-any
+      override rpc(dest: string, body: SendBody, ...rest: any[]): any {
+        const callback: RpcCallback = (error, reply) => {
+          deliver(() => rest[1](error, reply));
+        };
+        return super.rpc(dest, body, rest[0], callback);
+      }
+    };
+  let thrown: unknown;
+  const keep = (fn: () => void) => {
+    try {
+      fn();
+    } catch (error) {
+      thrown = error;
+    }
+  };
+  await assertBreaks("failures-contained", "the node threw PlannedError", {
+    faults: [{ kind: "throw", at: 0, until: 10_000, probability: 1 }],
+    nodeClass: class extends raw(keep) {
+      override receive(line: string): void {
+        super.receive(line);
+        if (thrown) throw thrown;
+      }
+    },
+  });
+  await assertBreaks("failures-contained", "a timer of the node's threw", {
+    nodeClass: withClock((clock) => {
+      const { setTimer } = clock;
+      clock.setTimer = (fn, delayMs) =>
+        setTimer(() => {
+          fn();
+          throw new Error("x");
+        }, delayMs);
+    }),
+  });
+});
 
 Deno.test("a check of one's own, after each thing that a node did", async () => {
   const violation = await firstViolation({

@@ -226,6 +226,24 @@ Deno.test("loss, duplication, corruption, slow links and reordering happen as of
   assert(new Set(took(reordered, "n1")).size > 10);
 });
 
+Deno.test("stray replies arrive, and settle nothing", async () => {
+  const strays: number[] = [];
+  const { violations } = await simulate({
+    workload: callbacksWorkload,
+    network: { latency: { distribution: "uniform", meanMs: 20 } },
+    faults: [{ kind: "stray", at: 0, until: 10_000, probability: 0.5 }],
+    checks: [{
+      name: "strays",
+      check(nodes) {
+        strays.push(...[...nodes.values()].map((node) => node.stats().stray));
+        return undefined;
+      },
+    }],
+  });
+  assertEquals(violations, []);
+  assert(Math.max(...strays) > 0);
+});
+
 Deno.test("partitions: every shape cuts as it says", () => {
   const nodes = ["n1", "n2", "n3", "n4", "n5"];
   assertEquals(partitionDrops("halves", nodes), {
@@ -327,6 +345,83 @@ Deno.test("a stale store is found out, and the scenario shrunk to what matters",
     Error,
     "Cannot shrink as seed 3 has no violation",
   );
+});
+
+Deno.test("a node may stop its periodic work, cancel its RPCs, be refused some, and close", async () => {
+  const ends: string[] = [];
+  const { violations, counts, of } = await simulate({
+    nodes: 1,
+    durationMs: 5000,
+    nodeOptions: { maxPending: 2 },
+    setUp(node) {
+      const failed = ({ message }: Error) => void ends.push(message);
+      node.on("init", () => {
+        const controller = new AbortController();
+        const { signal } = controller;
+        node.rpc("nobody", { type: "x" }, { signal }).catch(failed);
+        node.rpc("nobody", { type: "x" }, { timeoutMs: 9000 }).catch(failed);
+        node.rpc("nobody", { type: "x" }).catch(failed);
+        let ticks = 0;
+        const stop = node.every(100, async () => {
+          await null;
+          if (++ticks === 3) {
+            stop();
+            stop();
+            controller.abort();
+          }
+        });
+        node.every(1000, () => void node.close());
+      });
+    },
+  });
+  assertEquals(violations, []);
+  assertEquals(ends, [
+    "2 RPCs are pending: the limit 'maxPending' is reached",
+    "RPC cancelled: aborted",
+    "RPC cancelled: the node is shutting down",
+  ]);
+  assertEquals([counts.rpcs, counts.cancelled], [2, 2]);
+  assert(Math.abs(of("end")[0].t - of("start")[0].t - 301) < 1);
+});
+
+Deno.test("the end waits for clients that have fallen behind", async () => {
+  const { violations, history } = await simulate({
+    operations: 500,
+    clients: 1,
+    durationMs: 1000,
+    quietMs: 1000,
+    workload: echoWorkload,
+    network: { clientLatency: { distribution: "constant", meanMs: 10 } },
+  });
+  assertEquals(violations, []);
+  const answered = history.filter(({ status }) => status !== "info");
+  assertEquals(answered.length, 500);
+});
+
+Deno.test("an RPC longer than the quiet time is waited for at the end", async () => {
+  const { violations, counts, simulatedMs } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      node.on("init", () => {
+        node.rpc("nobody", { type: "x" }, { timeoutMs: 60_000 }, () => {});
+      });
+    },
+  });
+  assertEquals([violations, counts.reaped], [[], 1]);
+  assert(simulatedMs > 60_000);
+});
+
+Deno.test("a callback that waits for ever is seen when all is quiet", async () => {
+  const { violations } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      const again = () => {
+        node.rpc("nobody", { type: "x" }, {}, again);
+      };
+      node.on("init", again);
+    },
+  });
+  assertEquals(violations[0]?.check, "exactly-once");
 });
 
 Deno.test("options out of range are named; a simulation runs once", async () => {

@@ -61,16 +61,17 @@ export class Opener {
    * @returns `undefined` when it is no message from this node with the next `msg_id`.
    */
   open(line: string): Envelope | undefined {
-    const end = `,"msg_id":${this.#nextId}}}`;
-    const start = this.#start.length;
-    const quote = line.indexOf('"', start);
+    const { length } = this.#start;
     if (
-      line.startsWith(this.#start) && line.endsWith(end) &&
-      !line.includes('"in_reply_to":') && !line.includes("\\")
+      line.startsWith(this.#start) &&
+      line.endsWith(`,"msg_id":${this.#nextId}}}`) &&
+      !line.includes('"in_reply_to":')
     ) {
-      this.#nextId++;
-      const dest = line.slice(start, quote);
-      return { src: this.#src, dest, line, message: undefined };
+      const dest = line.slice(length, line.indexOf('"', length));
+      if (!dest.includes("\\")) {
+        this.#nextId++;
+        return { src: this.#src, dest, line, message: undefined };
+      }
     }
     const message = this.#parse(line);
     if (message === undefined) return undefined;

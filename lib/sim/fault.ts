@@ -9,10 +9,13 @@ export interface FaultWindow {
   until: number;
 }
 
-/** Messages get lost, arrive twice, overtake each other, or arrive cut or garbled. */
+/**
+ * Messages get lost, arrive twice, overtake each other, arrive cut or garbled;
+ * or ("stray") a reply to a node arrives once more, from another sender.
+ */
 export interface MessageFault extends FaultWindow {
   /** What happens to messages. */
-  kind: "loss" | "duplication" | "reordering" | "corruption";
+  kind: "loss" | "duplication" | "reordering" | "corruption" | "stray";
   /** The part of all messages that it happens to, from 0 to 1. */
   probability: number;
 }
@@ -118,6 +121,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "duplication",
   "reordering",
   "corruption",
+  "stray",
   "slow",
   "partition",
   "crash",
@@ -222,6 +226,7 @@ function planFault(
     case "duplication":
     case "reordering":
     case "corruption":
+    case "stray":
     case "throw":
       return { kind, ...window, probability };
     case "slow":

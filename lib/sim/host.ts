@@ -1,6 +1,7 @@
 /** The simulated process that a node runs in. */
 import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
+import { decode } from "../message.ts";
 import type { Node, NodeOptions, Transport } from "../node.ts";
 import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
@@ -393,7 +394,7 @@ export class Host implements NodeObserver {
     if (due && (!readable || this.#options.random.chance(0.5))) {
       this.#world.turn(this);
       this.#timerTurn = true;
-      this.#timers.take()();
+      this.#fire(this.#timers.take());
     } else if (readable) {
       this.#world.turn(this);
       this.#read(this.#input.shift()!);
@@ -409,7 +410,19 @@ export class Host implements NodeObserver {
     try {
       this.#node!.receive(line);
     } catch (error) {
-      this.#violated("bad-input", `the node threw ${error} at ${line}`);
+      const invariant = isMessage(line) ? "failures-contained" : "bad-input";
+      this.#violated(invariant, `the node threw ${error} at ${line}`);
+    }
+  }
+
+  #fire(timer: () => void): void {
+    try {
+      timer();
+    } catch (error) {
+      this.#violated(
+        "failures-contained",
+        `a timer of the node's threw ${error}`,
+      );
     }
   }
 
@@ -421,5 +434,14 @@ export class Host implements NodeObserver {
 
   #violated(invariant: Invariant, text: string): void {
     this.#world.violated(invariant, text, this.id);
+  }
+}
+
+function isMessage(line: string): boolean {
+  try {
+    decode(line);
+    return true;
+  } catch {
+    return false;
   }
 }

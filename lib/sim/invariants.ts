@@ -82,6 +82,8 @@ export class RpcAccount {
   readonly #process: ObservedProcess;
   readonly #limits: ObservedLimits;
   readonly #pending: Map<number, ObservedRpc> = new Map();
+  /** Of RPCs that have ended: what another reply to them is. */
+  readonly #ended: Map<number, "duplicate" | "late"> = new Map();
   #expected: ObservedRpc | undefined;
   #lastDeadline = -Infinity;
   #lastId = -1;
@@ -94,8 +96,10 @@ export class RpcAccount {
     replied: 0,
     reaped: 0,
     cancelled: 0,
+    late: 0,
+    duplicate: 0,
     stray: 0,
-    other: 0,
+    unknown: 0,
     failures: 0,
   };
 
@@ -173,10 +177,12 @@ export class RpcAccount {
    */
   arrived(reply: Message): ObservedRpc | undefined {
     const rpc = this.#pending.get(reply.body.in_reply_to!);
-    if (rpc === undefined) this.#counts.other++;
-    else if (rpc.dest !== reply.src) this.#counts.stray++;
+    if (rpc === undefined) {
+      this.#counts[this.#ended.get(reply.body.in_reply_to!) ?? "unknown"]++;
+    } else if (rpc.dest !== reply.src) this.#counts.stray++;
     else {
       rpc.answer = reply.body;
+      this.#ended.set(rpc.id, "duplicate");
       this.#pending.delete(rpc.id);
       this.#expected = rpc;
       return rpc;
@@ -212,6 +218,7 @@ export class RpcAccount {
       this.#counts.replied++;
       return "replied";
     }
+    this.#ended.set(rpc.id, "late");
     if (error === undefined) {
       this.#violated(
         "replies-checked",
@@ -286,16 +293,16 @@ export class RpcAccount {
         }`,
       );
     }
-    const { registered, replied, reaped, cancelled, stray, other } =
-      this.#counts;
-    this.#compare("exactly-once", { registered, replied, reaped, cancelled }, {
-      ...stats,
-    });
-    const forgotten = registered > REMEMBERED; // then kinds may blur
-    this.#compare("replies-checked", forgotten ? {} : { stray, other }, {
-      stray: stats.stray,
-      other: stats.late + stats.duplicate + stats.unknown,
-    });
+    const { registered, replied, reaped, cancelled } = this.#counts;
+    const { late, duplicate, stray, unknown } = this.#counts;
+    const counted = { ...stats };
+    const ends = { registered, replied, reaped, cancelled };
+    this.#compare("exactly-once", ends, counted);
+    // What a node has forgotten it may call by another name.
+    const others = registered > REMEMBERED
+      ? {}
+      : { late, duplicate, stray, unknown };
+    this.#compare("replies-checked", others, counted);
     if (stats.failures < this.#counts.failures) {
       this.#violated(
         "failures-contained",

@@ -73,6 +73,11 @@ export class Network {
     return this.#happens("duplication");
   }
 
+  /** Whether a reply arrives from another sender, too. */
+  strays(): boolean {
+    return this.#happens("stray");
+  }
+
   /** Whether a message arrives garbled. */
   garbles(): boolean {
     return this.#happens("corruption");

@@ -394,8 +394,7 @@ export class Simulation {
       this.#at(at, () => client.ask({ index, operation, node, final: false }));
     }
     const final = workload.final?.();
-    if (final === undefined) return;
-    const planned = this.#nodeIds.map((node, i) => ({
+    const planned = final === undefined ? [] : this.#nodeIds.map((node, i) => ({
       index: operations + i,
       operation: final,
       node,
@@ -404,7 +403,7 @@ export class Simulation {
     this.#askAtLast(planned, all, (durationMs + quietMs) * 1000, quietMs);
   }
 
-  /** Asks the final operations, once clients have had nothing to do for a quiet time. */
+  /** Waits until clients have nothing more to do, and asks the final operations. */
   #askAtLast(
     planned: readonly PlannedOperation[],
     clients: readonly Client[],
@@ -450,8 +449,8 @@ export class Simulation {
     }
   }
 
-  #at(us: number, fn: () => void): () => void {
-    return this.#queue.schedule(us, fn);
+  #at(us: number, fn: () => void): void {
+    this.#queue.add(us, fn);
   }
 
   #newHost(id: string): Host {
@@ -459,7 +458,7 @@ export class Simulation {
     const ObservedNode = observed(nodeClass);
     const world: HostWorld = {
       nowUs: () => this.#nowUs,
-      schedule: (us, fn) => this.#at(us, fn),
+      schedule: (us, fn) => this.#queue.schedule(us, fn),
       turn: (host) => this.#turnOf = host,
       goesOn: () => this.#goesOn = true,
       carry: (host, envelope) => {
@@ -491,7 +490,7 @@ export class Simulation {
       id,
       {
         nowUs: () => this.#nowUs,
-        schedule: (us, fn) => this.#at(us, fn),
+        schedule: (us, fn) => this.#queue.schedule(us, fn),
         request: (message) => this.#carry(seal(message)),
         recorded: (entry) => this.#recorded(entry),
       },
@@ -610,6 +609,10 @@ export class Simulation {
       from: from?.incarnation ?? 0,
       to: asker ?? this.#askerOf(envelope),
     };
+    if (
+      envelope.message?.body.in_reply_to !== undefined &&
+      this.#hosts.has(dest) && this.#network.strays()
+    ) this.#stray(envelope.message);
     if (this.#network.loses()) return this.#lose(number, "loss");
     const client = this.#clients.has(src) || this.#clients.has(dest);
     const doubled = this.#network.doubles();
@@ -621,6 +624,15 @@ export class Simulation {
         () => this.#deliver(envelope, route, !doubled),
       );
     }
+  }
+
+  /** Lets a reply arrive from a sender that was not asked. */
+  #stray(reply: Message): void {
+    const src = reply.src === "nobody" ? "no one" : "nobody";
+    const envelope = seal({ ...reply, src });
+    const route = { number: this.#sent(envelope.line), from: 0, to: undefined };
+    const us = this.#network.latencyUs(src, reply.dest, false);
+    this.#at(this.#nowUs + us, () => this.#deliver(envelope, route, false));
   }
 
   /**

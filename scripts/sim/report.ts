@@ -79,8 +79,17 @@ export function command(choices: Choices): string {
       .map(([name, value]) => ` --${name} ${value}`).join("");
 }
 
+/** Numbers with commas between, those that follow each other as 3-7. */
 function list(numbers: readonly number[] | undefined): string | undefined {
-  return numbers && (numbers.join(",") || "none");
+  if (numbers === undefined) return undefined;
+  const ranges: [from: number, to: number][] = [];
+  for (const number of numbers) {
+    const last = ranges.at(-1);
+    if (last && number === last[1] + 1) last[1] = number;
+    else ranges.push([number, number]);
+  }
+  return ranges.map(([from, to]) => from === to ? from : `${from}-${to}`)
+    .join(",") || "none";
 }
 
 export function violationText(

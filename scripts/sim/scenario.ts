@@ -41,7 +41,8 @@ export function plan(choices: Choices): Planned {
   const workload = choices.workload ?? chosen;
   const scenario = SCENARIOS[workload]!;
   const nodes = 1 + random.int(5);
-  const operations = 20 + random.int(131);
+  const few = 20 + random.int(131);
+  const operations = random.chance(0.1) ? 1000 : few;
   const latency: Latency = {
     distribution: random.pick(["constant", "uniform", "exponential"]),
     meanMs: random.pick([0, 1, 5, 20, 100]),
