@@ -40,12 +40,24 @@ function shuffled(count: number): Uint32Array {
   return ids;
 }
 
-/** Registers `count` RPCs from `firstId` on, with deadlines that grow or are all the same. */
-function fill(structure: Structure, firstId: number, equal = false): void {
+/** Registers `count` RPCs from `firstId` on, each with its deadline in ms. */
+function fill(
+  structure: Structure,
+  firstId: number,
+  deadline: (i: number) => number = growing,
+): void {
   for (let i = 0; i < count; i++) {
-    structure.register(firstId + i, equal ? 0 : i * STEP_MS, TIMEOUT_MS);
+    structure.register(firstId + i, deadline(i) - TIMEOUT_MS, TIMEOUT_MS);
   }
 }
+
+/** As they come with one timeout for all. */
+const growing = (i: number) => i * STEP_MS + TIMEOUT_MS;
+/** All at once. */
+const equal = () => TIMEOUT_MS;
+/** Each RPC with another timeout. */
+const random = (i: number) =>
+  (Math.imul(i, 0x9e3779b1) >>> 0) / 2 ** 32 * TIMEOUT_MS;
 
 function settleAll(
   structure: Structure,
@@ -93,7 +105,14 @@ async function longestTurnMs(done: () => boolean): Promise<number> {
 async function operations(): Promise<Sample> {
   const structure = await make();
   const order = shuffled(count);
-  const total = { register: 0, inOrder: 0, atRandom: 0, reap: 0, equal: 0 };
+  const total = {
+    register: 0,
+    inOrder: 0,
+    atRandom: 0,
+    reap: 0,
+    equal: 0,
+    random: 0,
+  };
   // Enough of them to be measured; the first fifth is for the compiler.
   const repeats = Math.max(1, Math.round(200_000 / count));
   const warmUps = Math.ceil(repeats / 4);
@@ -117,12 +136,15 @@ async function operations(): Promise<Sample> {
     structure.reap?.(END_OF_TIME);
     id += count;
     if (structure.reap) {
-      fill(structure, id);
-      step("reap", () => void structure.reap!(END_OF_TIME));
-      id += count;
-      fill(structure, id, true);
-      step("equal", () => void structure.reap!(END_OF_TIME));
-      id += count;
+      const deadlines = { reap: growing, equal, random };
+      for (const [key, deadline] of Object.entries(deadlines)) {
+        fill(structure, id, deadline);
+        step(
+          key as keyof typeof deadlines,
+          () => void structure.reap!(END_OF_TIME),
+        );
+        id += count;
+      }
     }
   }
   const each = (ns: number) => ns / repeats / count;
@@ -135,6 +157,7 @@ async function operations(): Promise<Sample> {
   if (structure.reap) {
     sample["reap, ns"] = each(total.reap);
     sample["reap equal deadlines, ns"] = each(total.equal);
+    sample["reap random deadlines, ns"] = each(total.random);
   }
   return sample;
 }
