@@ -11,7 +11,7 @@ import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { callbacks, type LogLevel, Node } from "../lib/mod.ts";
 import { type Input, type Output, serve } from "../lib/stdio.ts";
 import { linesOf, NodeProcess } from "../tests/process.ts";
-import { VirtualClock } from "../tests/virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
