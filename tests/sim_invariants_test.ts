@@ -397,9 +397,9 @@ Deno.test("failures-contained: a callback's error that comes out, of a reply or 
       // deno-lint-ignore no-explicit-any
       override rpc(dest: string, body: SendBody, ...rest: any[]): any {
         const callback: RpcCallback = (error, reply) => {
-          deliver(() => rest[1](error, reply));
+          deliver(() => rest[0](error, reply));
         };
-        return super.rpc(dest, body, rest[0], callback);
+        return super.rpc(dest, body, callback, rest[1]);
       }
     };
   let thrown: unknown;

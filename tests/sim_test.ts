@@ -403,7 +403,7 @@ Deno.test("an RPC longer than the quiet time is waited for at the end", async ()
     nodes: 1,
     setUp(node) {
       node.on("init", () => {
-        node.rpc("nobody", { type: "x" }, { timeoutMs: 60_000 }, () => {});
+        node.rpc("nobody", { type: "x" }, () => {}, { timeoutMs: 60_000 });
       });
     },
   });
@@ -416,7 +416,7 @@ Deno.test("a callback that waits for ever is seen when all is quiet", async () =
     nodes: 1,
     setUp(node) {
       const again = () => {
-        node.rpc("nobody", { type: "x" }, {}, again);
+        node.rpc("nobody", { type: "x" }, again);
       };
       node.on("init", again);
     },
