@@ -2,10 +2,8 @@
 import { parseArgs } from "node:util";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import config from "./deno.json" with { type: "json" };
-import { callbacks, type LogLevel, Node } from "./lib/mod.ts";
+import { callbacks, LOG_LEVELS, type LogLevel, Node } from "./lib/mod.ts";
 import { serve, stderrLog } from "./lib/stdio.ts";
-
-const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
 
 const HELP =
   `gyre ${config.version}: a Maelstrom node whose RPC callbacks never leak
@@ -71,17 +69,24 @@ function number(
   return value;
 }
 
-if (values.help) {
-  console.log(HELP.trimEnd());
+/** Says what was asked for, and that is all. */
+function answer(text: string): never {
+  try {
+    console.log(text);
+  } catch (error) { // a full disk
+    console.error(
+      `gyre: stdout can't be written to: ${(error as Error).message}`,
+    );
+    Deno.exit(1);
+  }
   Deno.exit(0);
 }
-if (values.version) {
-  console.log(`gyre ${config.version}`);
-  Deno.exit(0);
-}
-if (!(LEVELS as readonly string[]).includes(values["log-level"])) {
+
+if (values.help) answer(HELP.trimEnd());
+if (values.version) answer(`gyre ${config.version}`);
+if (!(LOG_LEVELS as readonly string[]).includes(values["log-level"])) {
   usageError(
-    `--log-level must be one of ${LEVELS.join(", ")}, not '${
+    `--log-level must be one of ${LOG_LEVELS.join(", ")}, not '${
       values["log-level"]
     }'`,
   );
@@ -93,7 +98,7 @@ const { log, flush } = stderrLog(
 const node = new Node({
   rpcTimeoutMs: number("rpc-timeout", 1, 2_073_600_000)!,
   reapIntervalMs: number("reap-interval", 1, 2_073_600_000),
-  maxPending: number("max-pending", 0, 16_000_000)!,
+  maxPending: number("max-pending", 0, 1_000_000_000)!,
   log,
 });
 callbacks(node);

@@ -40,7 +40,7 @@ export class InvalidMessageError extends Error {
     const { src, dest, body } = (line ?? {}) as Partial<Message>;
     if (
       isId(src) && isObject(body) && isMsgId(body.msg_id) &&
-      body.in_reply_to === undefined
+      !isMsgId(body.in_reply_to) // a reply gets no reply
     ) {
       this.replyTo = {
         src,
@@ -101,37 +101,19 @@ export function decode(line: string): Message {
   if (typeof body.type !== "string") {
     throw new InvalidMessageError("'body.type' is not a string", message);
   }
-  for (const key of ["msg_id", "in_reply_to"] as const) {
-    if (body[key] !== undefined && !isMsgId(body[key])) {
-      throw new InvalidMessageError(
-        `'body.${key}' is not a non-negative integer below 2^53: ${
-          JSON.stringify(body[key]).slice(0, 40)
-        }`,
-        { ...message, body: { ...body, in_reply_to: undefined } },
-      );
-    }
+  if (body.msg_id !== undefined && !isMsgId(body.msg_id)) {
+    throw invalidId("msg_id", body.msg_id, message);
+  }
+  if (body.in_reply_to !== undefined && !isMsgId(body.in_reply_to)) {
+    throw invalidId("in_reply_to", body.in_reply_to, message);
   }
   return message as unknown as Message;
 }
 
-/**
- * The message's line, without the newline.
- *
- * @example
- * ```ts
- * import { encode } from "@gyre/node";
- * import { assertEquals } from "@std/assert";
- *
- * assertEquals(
- *   encode({ src: "n1", dest: "c1", body: { type: "read_ok" } }),
- *   '{"src":"n1","dest":"c1","body":{"type":"read_ok"}}',
- * );
- * ```
- *
- * @param message What to send.
- * @throws {RangeError} The body is nested too deeply for `JSON.stringify`.
- * @throws {TypeError} The body holds a cycle or a BigInt.
- */
-export function encode(message: Message): string {
-  return JSON.stringify(message);
+function invalidId(key: string, id: unknown, line: unknown) {
+  const shown = JSON.stringify(id).slice(0, 40);
+  return new InvalidMessageError(
+    `'body.${key}' is not a non-negative integer below 2^53: ${shown}`,
+    line,
+  );
 }

@@ -17,13 +17,13 @@ export { ErrorCode, isDefinite, RpcError } from "./errors.ts";
 export {
   type Body,
   decode,
-  encode,
   InvalidMessageError,
   type Message,
 } from "./message.ts";
 export {
   type Handler,
   type HandlerResult,
+  LOG_LEVELS,
   type LogLevel,
   Node,
   type NodeOptions,

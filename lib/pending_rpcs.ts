@@ -45,6 +45,9 @@ export interface PendingRpcsStats {
   unknown: number;
 }
 
+/** The highest limit on pending RPCs: so many can be numbered in 32 bits, with segments as sparse as they get. */
+export const MAX_PENDING = 1_000_000_000;
+
 /** How many settled ids are remembered, to tell late replies from duplicate and unknown ones. A power of two. */
 const REMEMBERED = 16_384;
 const REPLIED = 1;

@@ -28,9 +28,10 @@ export interface ReaperOptions {
   report: (report: ReapReport) => void;
   /**
    * Resolves once the input that can be read now without waiting has been
-   * handled, or is `undefined` when there is none to be waited for.
+   * handled, or is `undefined` when there is none to be waited for. Told by
+   * how many ms the timer was late.
    */
-  caughtUp: () => Promise<void> | undefined;
+  caughtUp: (lateMs: number) => Promise<void> | undefined;
   /** For how long, in ms, expired callbacks wait for `caughtUp`. */
   graceMs: number;
 }
@@ -90,13 +91,14 @@ export class Reaper {
   }
 
   #fire(): void {
-    this.#disarm();
     const { pending, clock, graceMs, caughtUp } = this.#options;
     const due = clock.now();
+    const lateMs = due - this.#armedFor;
+    this.#disarm();
     if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;
     const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
-    const handled = caughtUp();
+    const handled = caughtUp(lateMs);
     if (handled === undefined) return this.#slice(due, report);
     const start = () => {
       if (this.#cancelTimer === undefined) return; // started, or stopped

@@ -5,7 +5,7 @@
  */
 import { setImmediate } from "node:timers";
 import { ErrorCode, RpcError } from "./errors.ts";
-import type { LogLevel, Node } from "./node.ts";
+import { LOG_LEVELS, type LogLevel, type Node } from "./node.ts";
 
 /** What bytes are read from, such as `Deno.stdin`. */
 export interface Input {
@@ -52,10 +52,11 @@ export interface ServeOptions {
    */
   maxLineBytes?: number;
   /**
-   * While more than about this many bytes wait for stdout, no input is read;
-   * beyond four times as many, sending fails with error 11.
+   * How many bytes, about, may wait to be written: beyond them sending fails
+   * with error 11. Input is read only while no more than half of them wait, and
+   * no more than 1 MiB.
    *
-   * @default {16_777_216}
+   * @default {134_217_728}
    */
   maxOutputBytes?: number;
   /**
@@ -68,7 +69,22 @@ export interface ServeOptions {
 
 const READ_BYTES = 65_536;
 const WRITE_BYTES = 65_536;
+/** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
+const PAUSE_BYTES = 1_048_576;
 const NEWLINE = 10;
+/** A byte order mark, in UTF-8. */
+const BOM = [0xef, 0xbb, 0xbf];
+/**
+ * Reads are made by another thread. On a busy machine it was seen to take 13 ms
+ * until one that had something to read was done, and the process to stand still
+ * for 100 ms. So a read that waits shows that the pipe is empty only when it has
+ * waited for a while in which this thread ran: over this many looks ...
+ */
+const LOOKS = 5;
+/** ... or, if the read before it left the pipe with more, this many, ... */
+const LOOKS_FOR_MORE = 50;
+/** ... this many ms apart. */
+const LOOK_MS = 4;
 /** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
 const STALLED_MS = 5000;
 
@@ -82,8 +98,8 @@ class Outbox {
   #scheduled = false;
   #writing: Promise<void> | undefined;
   #writes = 0;
-  #closed = false;
-  readonly #closedWith = Promise.withResolvers<Error>();
+  #failure: Error | undefined;
+  readonly #failed = Promise.withResolvers<Error>();
 
   constructor(output: Output, maxBytes: number) {
     this.#output = output;
@@ -100,13 +116,18 @@ class Outbox {
     return this.#writes;
   }
 
+  /** Why the output can't be written to any more, if it can't. */
+  get failure(): Error | undefined {
+    return this.#failure;
+  }
+
   /** Resolves if the output can't be written to any more, with the reason. */
-  get closed(): Promise<Error> {
-    return this.#closedWith.promise;
+  get failed(): Promise<Error> {
+    return this.#failed.promise;
   }
 
   send(line: string): void {
-    if (this.#closed) return;
+    if (this.#failure) return;
     const bytes = line.length + 1;
     if (this.#waiting + bytes > this.#maxBytes) {
       throw new RpcError(
@@ -148,10 +169,10 @@ class Outbox {
         this.#waiting -= waiting;
       }
     } catch (error) {
-      this.#closed = true;
+      this.#failure = error as Error;
       this.#lines = [];
       this.#waiting = 0;
-      this.#closedWith.resolve(error as Error);
+      this.#failed.resolve(this.#failure);
     }
     // In the same step as the last look at the lines: none can come in between and stay.
     this.#writing = undefined;
@@ -172,14 +193,28 @@ interface InboxOptions {
 class Inbox {
   readonly text: ReadableStream<string>;
   readonly #options: InboxOptions;
-  readonly #buffer = new Uint8Array(READ_BYTES);
+  /** An unfinished line at the start, and room to read on. */
+  #buffer = new Uint8Array(2 * READ_BYTES);
+  /** How many bytes of the unfinished line there are. */
+  #kept = 0;
+  /** Whether what comes until the next newline is the rest of a line that is too long. */
+  #skipping = false;
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #strictDecoder = new TextDecoder("utf-8", {
+    fatal: true,
+    ignoreBOM: true,
+  });
+  /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
+  #started = false;
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
+  /** When the last of them was. */
+  #begunAt = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
   #emptied = 0;
-  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
-  #waiter: { since: number; resolve: () => void } | undefined;
+  /** Who waits in {@linkcode Inbox.caughtUp}, how many reads had been begun when they came, and how many looks it takes. */
+  #waiter: { since: number; looks: number; resolve: () => void } | undefined;
   #looking = false;
 
   constructor(options: InboxOptions) {
@@ -188,9 +223,7 @@ class Inbox {
       pull: async (controller) => {
         for (let text = ""; text === "";) {
           const count = await this.#read();
-          text = count === null
-            ? this.#last()
-            : this.#whole(this.#buffer.subarray(0, count));
+          text = count === null ? this.#last() : this.#whole(count);
           if (text !== "") controller.enqueue(text);
           if (count === null) return controller.close();
         }
@@ -201,126 +234,133 @@ class Inbox {
   /**
    * Resolves once the pipe is known to have been empty at some moment since
    * the call, and what had been read by then has been handled.
+   *
+   * @param lateMs By how much the caller's timer was late: the process may not have run.
    */
-  caughtUp(): Promise<void> {
+  caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiter = { since: this.#begun, resolve };
+    const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
+    const enough = waitedMs >= this.#looksNeeded * LOOK_MS && lateMs < LOOK_MS;
+    const looks = enough ? 1 : this.#looksNeeded;
+    this.#waiter = { since: this.#begun, looks, resolve };
     this.#look();
     return promise;
   }
 
-  /** Looks, two turns from now, whether the waiter can go. All that was read before a turn is handled by its end. */
-  #look(): void {
-    if (this.#looking || !this.#reading || this.#waiter === undefined) return;
+  /** How many looks the read that is under way must have waited for. */
+  get #looksNeeded(): number {
+    return this.#emptied >= this.#begun - 1 ? LOOKS : LOOKS_FOR_MORE;
+  }
+
+  /** Looks whether the waiter can go. All that was read two turns ago is handled. */
+  async #look(): Promise<void> {
+    if (this.#looking) return;
     this.#looking = true;
-    const begun = this.#begun;
-    setImmediate(() =>
-      setImmediate(() => {
-        this.#looking = false;
-        const stillReading = this.#reading && this.#begun === begun;
-        if (stillReading || this.#emptied > this.#waiter!.since) {
-          this.#waiter!.resolve();
-          this.#waiter = undefined;
-        } else this.#look();
-      })
-    );
+    while (this.#reading && this.#waiter) {
+      const begun = this.#begun;
+      await nextTurn();
+      await nextTurn();
+      const waiting = this.#reading && this.#begun === begun;
+      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : this.#looksNeeded;
+      if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
+        this.#waiter.resolve();
+        this.#waiter = undefined;
+      } else if (waiting) await sleep(LOOK_MS);
+    }
+    this.#looking = false;
   }
 
   async #read(): Promise<number | null> {
     await this.#options.ready();
     this.#begun++;
+    this.#begunAt = performance.now();
     this.#reading = true;
     this.#look();
-    const count = await this.#options.input.read(this.#buffer);
+    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
+    const count = await this.#options.input.read(room);
     this.#reading = false;
     if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
     return count;
   }
 
-  #tail: Uint8Array[] = [];
-  #tailBytes = 0;
-  #skipping = false;
-
-  /** The whole lines that end in this chunk; what follows is kept for the next. */
-  #whole(chunk: Uint8Array): string {
-    let text = "";
-    if (this.#tailBytes > 0 || this.#skipping) {
-      const end = chunk.indexOf(NEWLINE);
-      if (end === -1) {
-        this.#keep(chunk);
-        return "";
-      }
-      this.#keep(chunk.subarray(0, end + 1));
-      text = this.#last();
-      chunk = chunk.subarray(end + 1);
+  /** The whole lines that end in what was just read; what follows is kept. */
+  #whole(count: number): string {
+    const end = this.#kept + count;
+    const fresh = this.#buffer.subarray(this.#kept, end);
+    const rest = this.#kept + fresh.lastIndexOf(NEWLINE) + 1;
+    if (rest === this.#kept) { // no newline
+      this.#keep(0, end);
+      return "";
     }
-    const end = chunk.lastIndexOf(NEWLINE) + 1;
-    text += this.#decode(chunk.subarray(0, end));
-    if (end < chunk.length) this.#keep(chunk.subarray(end));
+    const start = this.#skipping ? fresh.indexOf(NEWLINE) + 1 : 0;
+    this.#skipping = false;
+    const text = this.#decode(this.#buffer.subarray(start, rest));
+    this.#keep(rest, end);
     return text;
   }
 
-  #keep(part: Uint8Array): void {
-    if (this.#skipping) return;
-    this.#tail.push(part.slice());
-    this.#tailBytes += part.length;
-    if (this.#tailBytes - 1 > this.#options.maxLineBytes) {
+  /** Keeps an unfinished line for the next read, unless it is too long already. */
+  #keep(start: number, end: number): void {
+    const line = this.#buffer.subarray(start, end);
+    this.#kept = this.#skipping ? 0 : line.length;
+    if (this.#kept > this.#options.maxLineBytes) {
       this.#skipping = true;
-      this.#skip(this.#takeTail());
+      this.#kept = 0;
+      this.#skipTooLong(line);
+    }
+    // Room for the next read: twice as much when there is none, the usual when that is enough.
+    let size = this.#buffer.length;
+    if (this.#kept + READ_BYTES > size) size *= 2;
+    else if (this.#kept <= READ_BYTES) size = 2 * READ_BYTES;
+    if (size === this.#buffer.length) {
+      if (start > 0) this.#buffer.copyWithin(0, start, end);
+    } else {
+      this.#buffer = new Uint8Array(size);
+      this.#buffer.set(line.subarray(0, this.#kept));
     }
   }
 
-  #takeTail(): Uint8Array {
-    const bytes = new Uint8Array(this.#tailBytes);
-    let at = 0;
-    for (const part of this.#tail) {
-      bytes.set(part, at);
-      at += part.length;
-    }
-    this.#tail = [];
-    this.#tailBytes = 0;
-    return bytes;
-  }
-
+  /** The last line, if the input did not end in a newline. */
   #last(): string {
-    this.#skipping = false;
-    return this.#decode(this.#takeTail());
-  }
-
-  #skip(line: Uint8Array): void {
-    this.#options.skipped(
-      new TextDecoder().decode(line.subarray(0, 100)),
-      `longer than ${this.#options.maxLineBytes} bytes`,
-    );
+    return this.#decode(this.#buffer.subarray(0, this.#kept));
   }
 
   /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
   #decode(bytes: Uint8Array): string {
+    if (!this.#started && BOM.every((byte, at) => bytes[at] === byte)) {
+      bytes = bytes.subarray(BOM.length);
+    }
+    this.#started = true;
     if (bytes.length - 1 <= this.#options.maxLineBytes) {
-      try {
-        return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-      } catch { /* line by line then */ }
+      const text = this.#decoder.decode(bytes);
+      if (!text.includes("\ufffd")) return text; // nor was anything replaced by it
     }
     let text = "";
     for (let start = 0; start < bytes.length;) {
       const newline = bytes.indexOf(NEWLINE, start);
-      const end = newline === -1 ? bytes.length : newline + 1;
+      const end = newline === -1 ? bytes.length : newline;
       const line = bytes.subarray(start, end);
-      start = end;
-      if (line.length - 1 > this.#options.maxLineBytes) {
-        this.#skip(line);
+      start = end + 1;
+      if (line.length > this.#options.maxLineBytes) {
+        this.#skipTooLong(line);
         continue;
       }
       try {
-        text += new TextDecoder("utf-8", { fatal: true }).decode(line);
+        text += this.#strictDecoder.decode(line) + "\n";
       } catch {
-        this.#options.skipped(
-          new TextDecoder().decode(line.subarray(0, 100)),
-          "not UTF-8",
-        );
+        this.#skip(line, "not UTF-8");
       }
     }
     return text;
+  }
+
+  #skipTooLong(line: Uint8Array): void {
+    this.#skip(line, `longer than ${this.#options.maxLineBytes} bytes`);
+  }
+
+  #skip(line: Uint8Array, reason: string): void {
+    this.#started = true;
+    this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
   }
 }
 
@@ -353,21 +393,22 @@ export async function serve(
     input = Deno.stdin,
     output = Deno.stdout,
     maxLineBytes = 16 * 1024 * 1024,
-    maxOutputBytes = 16 * 1024 * 1024,
+    maxOutputBytes = 128 * 1024 * 1024,
     log = () => {},
   } = options;
-  const outbox = new Outbox(output, 4 * maxOutputBytes);
+  const outbox = new Outbox(output, maxOutputBytes);
+  const pauseBytes = Math.min(PAUSE_BYTES, maxOutputBytes / 2);
   const inbox = new Inbox({
     input,
     maxLineBytes,
     ready: async () => {
-      while (outbox.waiting > maxOutputBytes) await outbox.flush();
+      while (outbox.waiting > pauseBytes) await outbox.flush();
     },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
   node.connect({
     send: (line) => outbox.send(line),
-    caughtUp: () => inbox.caughtUp(),
+    caughtUp: (lateMs) => inbox.caughtUp(lateMs),
   });
 
   const reader = inbox.text.pipeThrough(lines).getReader();
@@ -381,12 +422,12 @@ export async function serve(
     }
   }
   const signals = onSignals();
-  const failed = (what: string) => (error: unknown) =>
-    new Error(`${what}: ${(error as Error).message}`);
   const reason = await Promise.race([
-    readAll().catch(failed("stdin can't be read")),
+    readAll().catch((error) =>
+      new Error(`stdin can't be read: ${error.message}`)
+    ),
     signals.received,
-    outbox.closed.then(failed("stdout can't be written to")),
+    outbox.failed.then(unwritable),
   ]);
   stopping = true;
   signals.stop(); // a second signal ends the process at once
@@ -405,6 +446,14 @@ export async function serve(
   return 0;
 }
 
+function nextTurn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+function sleep(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms));
+}
+
 /** Waits until all is written; gives up when that fails, or when nothing is taken for {@linkcode STALLED_MS}. */
 async function drain(outbox: Outbox): Promise<Error | undefined> {
   let written = -1;
@@ -412,10 +461,17 @@ async function drain(outbox: Outbox): Promise<Error | undefined> {
     written = outbox.writes;
     await withTimeout(outbox.flush(), STALLED_MS);
   }
+  if (outbox.failure) return unwritable(outbox.failure);
   if (outbox.waiting === 0) return undefined;
-  return new Error(
-    `stdout can't be written to: nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+  return unwritable(
+    new Error(
+      `nothing was taken for ${STALLED_MS} ms, ${outbox.waiting} bytes are lost`,
+    ),
   );
+}
+
+function unwritable(reason: Error): Error {
+  return new Error(`stdout can't be written to: ${reason.message}`);
 }
 
 async function withTimeout(work: Promise<void>, ms: number): Promise<void> {
@@ -433,8 +489,9 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
-/** From the most important to the least. */
-const LEVELS: readonly LogLevel[] = ["error", "warn", "info", "debug"];
+/** What could start a new line, or make a terminal do things. */
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -474,10 +531,14 @@ export function stderrLog(
   const outbox = new Outbox(output, MAX_LOG_BYTES);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
-    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
+      CONTROL_CHARACTERS,
+      (character) =>
+        `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
   return {
     log(at, text) {
-      if (LEVELS.indexOf(at) > LEVELS.indexOf(level)) return;
+      if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
       const lines = [entry(at, text)];
       if (dropped > 0) {
         lines.unshift(entry("warn", `${dropped} log lines were dropped`));

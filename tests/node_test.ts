@@ -257,6 +257,7 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+    '{"src":"c1","dest":"n1","body":{"type":5,"msg_id":1,"in_reply_to":2}}',
   ];
   for (const line of unanswerable) node.receive(line);
   assertEquals(sent, []);
@@ -275,6 +276,10 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
         { type: "a", msg_id: 1, in_reply_to: "x" },
         "'body.in_reply_to' is not a non-negative integer",
       ],
+      [
+        { type: 5, msg_id: 1, in_reply_to: "x" },
+        "'body.type' is not a string",
+      ],
     ] as const
   ) {
     const [code, said] = errorOf(request(body));
@@ -289,9 +294,11 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
   assertEquals(sent.at(-1).body.in_reply_to, 4);
 });
 
-Deno.test("a bad message before init is answered from the node it was sent to", () => {
-  const { request } = setUp({ init: false });
+Deno.test("a bad message before init is answered from the node it was sent to, if it says so", () => {
+  const { node, request, sent } = setUp({ init: false });
   assertEquals(request({ msg_id: 1 })[0].src, "n1");
+  node.receive('{"src":"c1","body":{"type":"echo","msg_id":2}}');
+  assertEquals([sent.length, node.stats().invalid_lines], [1, 2]);
 });
 
 Deno.test("an empty line is passed over", () => {
@@ -349,7 +356,9 @@ Deno.test("timeoutMs: 1 ms to 24 days, whole or not; anything else is a RangeErr
   assertEquals(sent, []);
   const called: number[] = [];
   for (const timeoutMs of [24 * day, 1.5, 1]) {
-    node.rpc("n2", { type: "x" }, { timeoutMs }, () => called.push(timeoutMs));
+    node.rpc("n2", { type: "x" }, () => called.push(timeoutMs), {
+      timeoutMs,
+    });
   }
   clock.advance(1.9);
   assertEquals(called, [1]);
@@ -359,14 +368,14 @@ Deno.test("timeoutMs: 1 ms to 24 days, whole or not; anything else is a RangeErr
 
 Deno.test("beyond maxPending an RPC fails with error 11 and nothing is sent", async () => {
   const { node, sent } = setUp({ maxPending: 1 });
-  node.rpc("n2", { type: "x" }, {}, () => {});
+  node.rpc("n2", { type: "x" }, () => {});
   const error = await assertRejects(
     () => node.rpc("n2", { type: "x" }),
     RpcError,
   );
   assertEquals([error.code, sent.length, node.stats().registered], [11, 1, 1]);
   assertThrows(
-    () => node.rpc("n2", { type: "x" }, {}, () => {}),
+    () => node.rpc("n2", { type: "x" }, () => {}),
     RpcError,
     "maxPending",
   );
@@ -417,15 +426,15 @@ Deno.test("a signal cancels an RPC, and is let go of afterwards", async () => {
 Deno.test("a failing callback harms only itself, be it sync or async", async () => {
   const { node, clock, logged } = setUp();
   const called: string[] = [];
-  node.rpc("n2", { type: "x" }, {}, () => {
+  node.rpc("n2", { type: "x" }, () => {
     called.push("sync");
     throw new Error("bad callback");
   });
-  node.rpc("n2", { type: "x" }, {}, async () => {
+  node.rpc("n2", { type: "x" }, async () => {
     called.push("async");
     await Promise.reject(new Error("bad async callback"));
   });
-  node.rpc("n2", { type: "x" }, {}, () => called.push("good"));
+  node.rpc("n2", { type: "x" }, () => called.push("good"));
   clock.advance(2000);
   await microtasks();
   assertEquals(called, ["sync", "async", "good"]);
@@ -440,8 +449,8 @@ Deno.test("a failing callback harms only itself, be it sync or async", async () 
 
 Deno.test("replies that settle nothing are counted by kind", () => {
   const { node, clock, receive } = setUp();
-  node.rpc("n2", { type: "x" }, {}, () => {});
-  node.rpc("n2", { type: "x" }, {}, () => {});
+  node.rpc("n2", { type: "x" }, () => {});
+  node.rpc("n2", { type: "x" }, () => {});
   receive({ type: "x_ok", in_reply_to: 1 }, "n3");
   receive({ type: "x_ok", in_reply_to: 1 }, "n2");
   receive({ type: "x_ok", in_reply_to: 1 }, "n2");
@@ -460,8 +469,8 @@ Deno.test("reaps are reported and logged", () => {
   const { node, clock, logged } = setUp({
     onReap: (report) => reports.push({ ...report }),
   });
-  node.rpc("n2", { type: "x" }, {}, () => {});
-  node.rpc("n2", { type: "x" }, { timeoutMs: 3000 }, () => {});
+  node.rpc("n2", { type: "x" }, () => {});
+  node.rpc("n2", { type: "x" }, () => {}, { timeoutMs: 3000 });
   clock.advance(3000);
   assertEquals(reports, [
     { count: 1, oldestAgeMs: 2000, remaining: 1 },
@@ -567,7 +576,7 @@ Deno.test("options out of range are named", () => {
       [{ inputGraceMs: -1 }, "'inputGraceMs' must be from 1"],
       [
         { maxPending: -1 },
-        "'maxPending' must be a non-negative integer: current value is -1",
+        "'maxPending' must be an integer from 0 to 1000000000: current value is -1",
       ],
       [{ maxPending: 1.5 }, "current value is 1.5"],
     ] as const
@@ -584,7 +593,7 @@ Deno.test("sending without a transport says so", () => {
 
 Deno.test("interval mode reaps at the scan", () => {
   const { node, clock } = setUp({ reapIntervalMs: 500, rpcTimeoutMs: 100 });
-  node.rpc("n2", { type: "x" }, {}, () => {});
+  node.rpc("n2", { type: "x" }, () => {});
   clock.advance(499);
   assertEquals(node.stats().reaped, 0);
   clock.advance(1);

@@ -1,12 +1,31 @@
 /** Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN names. */
+import { assert } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
-const root = new URL("../", import.meta.url);
+/** The project's directory. */
+export const root: URL = new URL("../", import.meta.url);
 const binary = Deno.env.get("GYRE_BIN");
 
 /** A JSON message, loosely typed for tests. */
 // deno-lint-ignore no-explicit-any
 export type Json = any;
+
+/** The command that runs the node with these arguments in the project's directory; the first may be another node's script. */
+export function command(...args: string[]): [string, ...string[]] {
+  const scripted = args[0]?.endsWith(".ts");
+  if (binary && !scripted) return [binary, ...args];
+  const script = scripted ? [] : ["main.ts"];
+  return [Deno.execPath(), "run", "--quiet", ...script, ...args];
+}
+
+/** The lines of a node's log; none of them may be part of a stack trace. */
+export function linesOf(stderr: string): string[] {
+  const lines = stderr.split("\n").filter((line) => line !== "");
+  for (const line of lines) {
+    assert(/^gyre( \S+ (error|warn|info|debug))?: /.test(line), line);
+  }
+  return lines;
+}
 
 /** A running node: its pipes, line by line. */
 export class NodeProcess {
@@ -14,11 +33,14 @@ export class NodeProcess {
   readonly #stdin: WritableStreamDefaultWriter<Uint8Array<ArrayBuffer>>;
   readonly #lines: ReadableStreamDefaultReader<string>;
   readonly stderr: Promise<string>;
+  #said = "";
+  #saidMore = Promise.withResolvers<void>();
 
   /** @param args The node's command-line arguments. */
   constructor(...args: string[]) {
-    this.child = new Deno.Command(binary ?? Deno.execPath(), {
-      args: binary ? args : ["run", "--quiet", "main.ts", ...args],
+    const [program, ...all] = command(...args);
+    this.child = new Deno.Command(program, {
+      args: all,
       cwd: root,
       stdin: "piped",
       stdout: "piped",
@@ -28,7 +50,28 @@ export class NodeProcess {
     this.#lines = this.child.stdout
       .pipeThrough(new TextDecoderStream())
       .pipeThrough(new TextLineStream()).getReader();
-    this.stderr = new Response(this.child.stderr).text();
+    this.stderr = this.#listen();
+  }
+
+  async #listen(): Promise<string> {
+    for await (
+      const text of this.child.stderr.pipeThrough(new TextDecoderStream())
+    ) {
+      this.#said += text;
+      this.#saidMore.resolve();
+      this.#saidMore = Promise.withResolvers();
+    }
+    return this.#said;
+  }
+
+  /** Resolves once this has been said on stderr. */
+  async logged(text: string): Promise<void> {
+    while (!this.#said.includes(text)) {
+      await Promise.race([
+        this.#saidMore.promise,
+        this.stderr.then(() => assert(this.#said.includes(text), this.#said)),
+      ]);
+    }
   }
 
   /** Writes text or bytes to the node's stdin as they are. */
@@ -45,9 +88,30 @@ export class NodeProcess {
 
   /** The next message from the node. */
   async next(): Promise<Json> {
+    return JSON.parse(await this.nextLine());
+  }
+
+  /** The next line from the node. */
+  async nextLine(): Promise<string> {
     const { done, value } = await this.#lines.read();
     if (done) throw new Error(`stdout ended; stderr: ${await this.stderr}`);
-    return JSON.parse(value);
+    return value;
+  }
+
+  /** The messages up to the reply to this client's request, that included. */
+  async until(client: string, msgId: number): Promise<Json[]> {
+    const messages: Json[] = [];
+    do messages.push(await this.next()); while (
+      messages.at(-1).dest !== client ||
+      messages.at(-1).body.in_reply_to !== msgId
+    );
+    return messages;
+  }
+
+  /** The node's counters now; nothing else may be on its way. */
+  async stats(): Promise<Json> {
+    await this.request({ type: "stats", msg_id: 0 }, "stats");
+    return (await this.until("stats", 0)).at(-1).body;
   }
 
   /** Initializes the node as n1 of a cluster. */

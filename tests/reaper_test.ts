@@ -8,7 +8,7 @@ import { VirtualClock } from "../lib/virtual_clock.ts";
 function setUp(
   options: {
     intervalMs?: number;
-    caughtUp?: () => Promise<void> | undefined;
+    caughtUp?: (lateMs: number) => Promise<void> | undefined;
   } = {},
 ) {
   const clock = new VirtualClock();
@@ -115,6 +115,23 @@ Deno.test("readable input is handled first: a reply that is already here is no t
   await handled.promise;
   assertEquals(timedOut, [{ id: 0, at: 150 }, { id: 1, at: 150 }]); // id 0 by its reply
   assertEquals(pending.stats().reaped, 1);
+});
+
+Deno.test("who is asked for the input is told how late the timer was", () => {
+  for (const intervalMs of [undefined, 100]) {
+    const late: number[] = [];
+    const { clock, register } = setUp({
+      ...(intervalMs ? { intervalMs } : {}),
+      caughtUp: (lateMs) => void late.push(lateMs),
+    });
+    register(100);
+    clock.advance(100);
+    register(50);
+    register(100);
+    clock.busy(130);
+    clock.advance(0);
+    assertEquals(late, [0, intervalMs ? 30 : 80]);
+  }
 });
 
 Deno.test("what falls due while input is handled waits for its own turn", async () => {

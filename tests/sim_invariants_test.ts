@@ -35,8 +35,8 @@ function withRpc(
   class Broken extends Node {
     // deno-lint-ignore no-explicit-any
     override rpc(dest: string, body: SendBody, ...rest: any[]): any {
-      const [callback, options] = change(rest[1], rest[0]);
-      return super.rpc(dest, body, options, callback);
+      const [callback, options] = change(rest[0], rest[1] ?? {});
+      return super.rpc(dest, body, callback, options);
     }
   }
   return Broken;
@@ -130,7 +130,7 @@ Deno.test("never-early: a timeout while the reply can be read", async () => {
     setUp(node) {
       callbacks(node);
       node.every(7, () => {
-        node.rpc("n2", { type: "echo" }, {}, () => {});
+        node.rpc("n2", { type: "echo" }, () => {});
       });
     },
     workload: echoWorkload,
@@ -161,7 +161,7 @@ Deno.test("in-order: timeouts in another order than registered", () => {
     setUp(node) {
       node.on("init", () => {
         for (let i = 0; i < 2; i++) {
-          node.rpc("nobody", { type: "x" }, {}, () => {});
+          node.rpc("nobody", { type: "x" }, () => {});
         }
       });
     },
@@ -234,7 +234,7 @@ Deno.test("no-long-stalls: a reap that does not look at the clock", () => {
     setUp(node) {
       node.on("init", () => {
         for (let i = 0; i < 100; i++) {
-          node.rpc("nobody", { type: "x" }, {}, () => {});
+          node.rpc("nobody", { type: "x" }, () => {});
         }
       });
     },
@@ -256,7 +256,7 @@ Deno.test("no-long-stalls: a reap as it should be has slices", async () => {
     setUp(node) {
       node.on("init", () => {
         for (let i = 0; i < 100; i++) {
-          node.rpc("nobody", { type: "x" }, {}, () => {});
+          node.rpc("nobody", { type: "x" }, () => {});
         }
       });
     },
@@ -277,7 +277,7 @@ function forwarding(node: Node): void {
   node.on("init", () => {
     if (node.nodeId !== "n1") return;
     node.every(500, () => {
-      node.rpc("n2", { type: "ask" }, {}, () => {});
+      node.rpc("n2", { type: "ask" }, () => {});
     });
   });
   node.on("ask", ({ body }) => {
@@ -397,9 +397,9 @@ Deno.test("failures-contained: a callback's error that comes out, of a reply or 
       // deno-lint-ignore no-explicit-any
       override rpc(dest: string, body: SendBody, ...rest: any[]): any {
         const callback: RpcCallback = (error, reply) => {
-          deliver(() => rest[1](error, reply));
+          deliver(() => rest[0](error, reply));
         };
-        return super.rpc(dest, body, rest[0], callback);
+        return super.rpc(dest, body, callback, rest[1]);
       }
     };
   let thrown: unknown;

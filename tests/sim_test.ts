@@ -123,7 +123,7 @@ Deno.test("no answer to what a node asked before it crashed reaches it", async (
       node.on("init", () => {
         if (node.nodeId !== "n1") return;
         for (const dest of ["n2", "lin-kv"]) {
-          node.rpc(dest, { type: "echo", key: "x" }, {}, () => {});
+          node.rpc(dest, { type: "echo", key: "x" }, () => {});
         }
       });
     },
@@ -415,7 +415,7 @@ Deno.test("an RPC longer than the quiet time is waited for at the end", async ()
     nodes: 1,
     setUp(node) {
       node.on("init", () => {
-        node.rpc("nobody", { type: "x" }, { timeoutMs: 60_000 }, () => {});
+        node.rpc("nobody", { type: "x" }, () => {}, { timeoutMs: 60_000 });
       });
     },
   });
@@ -428,7 +428,7 @@ Deno.test("a callback that waits for ever is seen when all is quiet", async () =
     nodes: 1,
     setUp(node) {
       const again = () => {
-        node.rpc("nobody", { type: "x" }, {}, again);
+        node.rpc("nobody", { type: "x" }, again);
       };
       node.on("init", again);
     },

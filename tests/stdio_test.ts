@@ -156,6 +156,19 @@ Deno.test("a BOM, a last line without newline and a line longer than a read work
   ]);
 });
 
+Deno.test("a BOM within the input is no part of JSON, wherever the reads are cut", async () => {
+  for (const chunks of [[INIT + "\ufeff\n"], [INIT, "\ufeff\n"]]) {
+    const { node, input, run } = setUp();
+    input.add(...chunks, null);
+    await run();
+    assertEquals(node.stats().invalid_lines, 1);
+  }
+  const { node, input, run } = setUp({ maxLineBytes: 80 });
+  input.add("x".repeat(200) + "\n", "\ufeff\n", null);
+  await run();
+  assertEquals(node.stats().invalid_lines, 2);
+});
+
 Deno.test("a line that is no UTF-8 is counted and logged; its neighbours work", async () => {
   const { node, input, output, run, logged } = setUp();
   const bad = encoder.encode(echo(1, "?"));
@@ -232,7 +245,7 @@ Deno.test("partial writes are continued", async () => {
 });
 
 Deno.test("while too much waits for stdout, no input is read", async () => {
-  const { input, output, run } = setUp({ maxOutputBytes: 1000 });
+  const { input, output, run } = setUp({ maxOutputBytes: 4000 });
   const open = Promise.withResolvers<void>();
   const blocked = Promise.withResolvers<void>();
   output.gate = async (bytes) => {
@@ -258,7 +271,7 @@ Deno.test("while too much waits for stdout, no input is read", async () => {
 });
 
 Deno.test("beyond four times that, sending fails with error 11 and is logged", async () => {
-  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 100 });
+  const { node, input, output, run, logged } = setUp({ maxOutputBytes: 400 });
   node.on("flood", () => {
     for (let i = 0; i < 10; i++) node.send("n2", { type: "x".repeat(60) });
   });
@@ -290,6 +303,22 @@ Deno.test("a closed stdout ends the node with exit code 1 and one error line", a
   assertEquals(node.pendingCount, 0);
 });
 
+Deno.test("a stdout that fails only after the end of the input is no success either", async () => {
+  const { input, output, run, logged } = setUp();
+  const ended = Promise.withResolvers<never>();
+  output.gate = () => ended.promise;
+  input.add(INIT, null);
+  const running = run();
+  while (input.reads < 2) await turn();
+  await turn();
+  ended.reject(new Error("No space left"));
+  assertEquals(await running, 1);
+  assertEquals(logged.at(-1), [
+    "error",
+    "stdout can't be written to: No space left",
+  ]);
+});
+
 Deno.test("a stdin that can't be read ends the node with exit code 1", async () => {
   const input = {
     read: () => Promise.reject(new Error("Is a directory (os error 21)")),
@@ -313,8 +342,8 @@ Deno.test("replies that are already readable are handled before anything is reap
   node.rpc(
     "n2",
     { type: "x" },
-    { timeoutMs: 5 },
     (error) => errors.push(error),
+    { timeoutMs: 5 },
   );
   const until = performance.now() + 20;
   while (performance.now() < until); // the deadline passes while the node is busy
@@ -366,10 +395,10 @@ async function timeToFail(
   while (node.nodeId === "") await turn();
   const startedAt = performance.now();
   const failed = Promise.withResolvers<number>();
-  node.rpc("n2", { type: "x" }, { timeoutMs: 5 }, (error) => {
+  node.rpc("n2", { type: "x" }, (error) => {
     assertEquals(error!.code, 0);
     failed.resolve(performance.now() - startedAt);
-  });
+  }, { timeoutMs: 5 });
   const ms = await failed.promise;
   ended = true;
   wakeUp();
@@ -394,12 +423,46 @@ Deno.test("input that keeps coming but leaves the pipe empty holds nothing up", 
   assert(ms >= 5 && ms < 10_000, `${ms} ms`);
 });
 
+Deno.test("a reply that another thread takes its time to read is waited for", async () => {
+  const { node, input, run } = setUp();
+  const { read } = input;
+  // As Deno.stdin has been seen to behave: readable, but not at once.
+  input.read = async (buffer) => {
+    const count = await read.call(input, buffer);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    return count;
+  };
+  input.add(INIT);
+  const running = run();
+  while (node.nodeId === "") await turn();
+  const outcome = new Promise((resolve) =>
+    node.rpc("n2", { type: "x" }, resolve, { timeoutMs: 1 })
+  );
+  input.add(
+    encoder.encode(echo(1, "x".repeat(65_536)).slice(0, 65_535) + "\n"), // a full read: there may be more
+    `{"src":"n2","dest":"n1","body":{"type":"x_ok","in_reply_to":1}}\n`,
+  );
+  assertEquals(await outcome, undefined);
+  input.add(null);
+  assertEquals(await running, 0);
+});
+
 Deno.test("input that never lets up holds a timeout up for the grace, no longer", async () => {
   const ms = await timeToFail((buffer) => {
     buffer.fill(10);
     return new Promise((resolve) => setImmediate(() => resolve(buffer.length)));
   }, 60);
   assert(ms >= 65, `${ms} ms`);
+});
+
+Deno.test("stderrLog: neither text nor name can start a line or steer a terminal", async () => {
+  const output = new Sink();
+  const { log, flush } = stderrLog("info", () => "gyre n\n1", output);
+  log("info", "a\x1b[2J\tb\u2028c\x9b");
+  await flush();
+  assertEquals(output.writes, [
+    "gyre n\\u000a1 info: a\\u001b[2J\\u0009b\\u2028c\\u009b\n",
+  ]);
 });
 
 Deno.test("stderrLog: levels, one line an entry, drops counted when nothing is taken", async () => {

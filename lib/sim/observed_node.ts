@@ -110,18 +110,18 @@ export function observed(
     override rpc<R = Body>(
       dest: string,
       body: SendBody,
-      options: RpcOptions,
       callback: RpcCallback<R & Body>,
+      options?: RpcOptions,
     ): number;
     override rpc<R = Body>(
       dest: string,
       body: SendBody,
+      third: RpcOptions | RpcCallback<R & Body> = {},
       options: RpcOptions = {},
-      callback?: RpcCallback<R & Body>,
     ): Promise<R & Body> | number {
-      return callback === undefined
-        ? this.#promised<R>(dest, body, options)
-        : this.#calledBack(dest, body, options, callback as RpcCallback);
+      return typeof third === "function"
+        ? this.#calledBack(dest, body, third as RpcCallback, options)
+        : this.#promised<R>(dest, body, third);
     }
 
     #promised<R>(
@@ -154,21 +154,21 @@ export function observed(
     #calledBack(
       dest: string,
       body: SendBody,
-      options: RpcOptions,
       callback: RpcCallback,
+      options: RpcOptions,
     ): number {
       const observer = this.#observer;
       // Registered below: no callback is invoked before `rpc` has returned.
       let ended = (_?: RpcError, __?: Body): boolean => false;
       let id;
       try {
-        id = super.rpc(dest, body, options, (error, reply) => {
+        id = super.rpc(dest, body, (error, reply) => {
           const throws = ended(error, reply);
           const result = callback(error, reply);
           if (result instanceof Promise) observer.goesOn();
           if (throws) throw new PlannedError("a callback throws, as planned");
           return result;
-        });
+        }, options);
       } catch (error) {
         observer.refused(error);
         throw error;

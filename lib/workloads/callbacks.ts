@@ -23,7 +23,7 @@ export function callbacks(node: Node): void {
     if (typeof (payload as SendBody).type !== "string") {
       throw malformed("'payload.type' is not a string");
     }
-    node.rpc(target, payload as SendBody, {}, () => {});
+    node.rpc(target, payload as SendBody, () => {});
     return { pending: node.pendingCount };
   });
   node.on("stats", () => node.stats());

@@ -64,9 +64,9 @@ function gossiped(node: Node, add: string, element: string, read: string) {
     const elements = [...known].filter((element) => !theirs.has(element));
     if (elements.length === 0) return;
     const body = { type: "gossip", elements };
-    node.rpc(peer, body, { timeoutMs: 1000 }, (error) => {
+    node.rpc(peer, body, (error) => {
       if (error === undefined) elements.forEach((one) => theirs.add(one));
-    });
+    }, { timeoutMs: 1000 });
   };
   node.every(GOSSIP_MS, () => {
     node.nodeIds.filter((id) => id !== node.nodeId).forEach(tell);
