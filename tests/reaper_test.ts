@@ -187,6 +187,27 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
 });
 
+Deno.test("input that comes between two slices is handled before the next one", async () => {
+  let handled: PromiseWithResolvers<void> | undefined;
+  const { clock, register, settle, pending } = setUp({
+    caughtUp: () => handled?.promise,
+  });
+  for (let i = 0; i < 99; i++) register(10, () => clock.busy(0.125));
+  const last = register(10);
+  clock.advance(10);
+  assertEquals(pending.stats().reaped, 32); // a slice
+  handled = Promise.withResolvers();
+  clock.advance(50);
+  assertEquals(pending.stats().reaped, 32);
+  settle(last);
+  handled.resolve();
+  await handled.promise;
+  handled = undefined;
+  clock.advance(50);
+  const { reaped, replied } = pending.stats();
+  assertEquals([reaped, replied], [99, 1]);
+});
+
 Deno.test("interval mode goes on scanning after a reap that took several slices", () => {
   const { clock, register, timedOut } = setUp({ intervalMs: 500 });
   for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
