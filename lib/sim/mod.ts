@@ -90,15 +90,15 @@ export {
   type Service,
 } from "./services.ts";
 export { shrink, type Shrunk } from "./shrink.ts";
-export {
-  type Check,
-  type SimulatedProcess,
-  Simulation,
-  type SimulationCounts,
-  type SimulationOptions,
-  type SimulationResult,
-  type Violation,
-} from "./simulation.ts";
+export type {
+  Check,
+  SimulatedProcess,
+  SimulationCounts,
+  SimulationOptions,
+  SimulationResult,
+  Violation,
+} from "./options.ts";
+export { Simulation } from "./simulation.ts";
 export type { Workload } from "./workload.ts";
 export {
   broadcastWorkload,

@@ -1,9 +1,6 @@
 /** The least that still goes wrong. */
-import {
-  Simulation,
-  type SimulationOptions,
-  type SimulationResult,
-} from "./simulation.ts";
+import type { SimulationOptions, SimulationResult } from "./options.ts";
+import { Simulation } from "./simulation.ts";
 
 /** A smaller scenario that fails in the same way. */
 export interface Shrunk {

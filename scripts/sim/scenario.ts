@@ -43,6 +43,7 @@ export function plan(choices: Choices): Planned {
   const nodes = 1 + random.int(5);
   const few = 20 + random.int(131);
   const operations = random.chance(0.1) ? 1000 : few;
+  const burst = random.pick([1, 1, 1, 30, 200]);
   const latency: Latency = {
     distribution: random.pick(["constant", "uniform", "exponential"]),
     meanMs: random.pick([0, 1, 5, 20, 100]),
@@ -61,6 +62,7 @@ export function plan(choices: Choices): Planned {
       workload: scenario.workload,
       nodes: choices.nodes ?? nodes,
       operations: choices.operations ?? operations,
+      burst,
       faults,
       network: { latency },
       nodeOptions: { rpcTimeoutMs, reapIntervalMs, maxPending },
