@@ -40,7 +40,7 @@ export class InvalidMessageError extends Error {
     const { src, dest, body } = (line ?? {}) as Partial<Message>;
     if (
       isId(src) && isObject(body) && isMsgId(body.msg_id) &&
-      body.in_reply_to === undefined
+      !isMsgId(body.in_reply_to) // a reply gets no reply
     ) {
       this.replyTo = {
         src,
@@ -105,10 +105,7 @@ export function decode(line: string): Message {
     throw invalidId("msg_id", body.msg_id, message);
   }
   if (body.in_reply_to !== undefined && !isMsgId(body.in_reply_to)) {
-    throw invalidId("in_reply_to", body.in_reply_to, {
-      ...message,
-      body: { ...body, in_reply_to: undefined }, // whoever sent it can be told
-    });
+    throw invalidId("in_reply_to", body.in_reply_to, message);
   }
   return message as unknown as Message;
 }

@@ -434,6 +434,8 @@ export class Node {
     this.#log("warn", `invalid line: ${error.message}: ${start}`);
     if (error instanceof InvalidMessageError && error.replyTo) {
       const { src, dest, msgId } = error.replyTo;
+      // Neither side has said who this node is: a message from no one would be no message.
+      if (this.#nodeId === undefined && dest === "") return;
       this.#replyError(
         { src, dest, body: { type: "", msg_id: msgId } },
         new RpcError(ErrorCode.malformedRequest, error.message),

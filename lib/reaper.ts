@@ -118,7 +118,10 @@ export class Reaper {
       report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
       if (count < SLICE_STEP) break;
       if (clock.now() >= end) {
-        this.#cancelTimer = clock.setTimer(() => this.#slice(due, report), 0);
+        this.#cancelTimer = clock.setTimer(() => {
+          this.#disarm();
+          this.#slice(due, report);
+        }, 0);
         return;
       }
     }

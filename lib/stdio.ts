@@ -72,6 +72,8 @@ const WRITE_BYTES = 65_536;
 /** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
 const PAUSE_BYTES = 1_048_576;
 const NEWLINE = 10;
+/** A byte order mark, in UTF-8. */
+const BOM = [0xef, 0xbb, 0xbf];
 /**
  * Reads are made by another thread. On a busy machine it was seen to take 13 ms
  * until one that had something to read was done, and the process to stand still
@@ -79,6 +81,8 @@ const NEWLINE = 10;
  * waited for a while in which this thread ran: over this many looks ...
  */
 const LOOKS = 5;
+/** ... or, if the read before it left the pipe with more, this many, ... */
+const LOOKS_FOR_MORE = 50;
 /** ... this many ms apart. */
 const LOOK_MS = 4;
 /** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
@@ -195,8 +199,13 @@ class Inbox {
   #kept = 0;
   /** Whether what comes until the next newline is the rest of a line that is too long. */
   #skipping = false;
-  readonly #decoder = new TextDecoder();
-  readonly #strictDecoder = new TextDecoder("utf-8", { fatal: true });
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #strictDecoder = new TextDecoder("utf-8", {
+    fatal: true,
+    ignoreBOM: true,
+  });
+  /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
+  #started = false;
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
@@ -231,10 +240,16 @@ class Inbox {
   caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
     const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
-    const looks = waitedMs >= LOOKS * LOOK_MS && lateMs < LOOK_MS ? 1 : LOOKS;
+    const enough = waitedMs >= this.#looksNeeded * LOOK_MS && lateMs < LOOK_MS;
+    const looks = enough ? 1 : this.#looksNeeded;
     this.#waiter = { since: this.#begun, looks, resolve };
     this.#look();
     return promise;
+  }
+
+  /** How many looks the read that is under way must have waited for. */
+  get #looksNeeded(): number {
+    return this.#emptied >= this.#begun - 1 ? LOOKS : LOOKS_FOR_MORE;
   }
 
   /** Looks whether the waiter can go. All that was read two turns ago is handled. */
@@ -246,7 +261,7 @@ class Inbox {
       await nextTurn();
       await nextTurn();
       const waiting = this.#reading && this.#begun === begun;
-      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : LOOKS;
+      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : this.#looksNeeded;
       if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
         this.#waiter.resolve();
         this.#waiter = undefined;
@@ -312,6 +327,10 @@ class Inbox {
 
   /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
   #decode(bytes: Uint8Array): string {
+    if (!this.#started && BOM.every((byte, at) => bytes[at] === byte)) {
+      bytes = bytes.subarray(BOM.length);
+    }
+    this.#started = true;
     if (bytes.length - 1 <= this.#options.maxLineBytes) {
       const text = this.#decoder.decode(bytes);
       if (!text.includes("\ufffd")) return text; // nor was anything replaced by it
@@ -340,6 +359,7 @@ class Inbox {
   }
 
   #skip(line: Uint8Array, reason: string): void {
+    this.#started = true;
     this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
   }
 }
@@ -469,6 +489,9 @@ export interface StderrLog {
   flush: () => Promise<void>;
 }
 
+/** What could start a new line, or make a terminal do things. */
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -508,7 +531,11 @@ export function stderrLog(
   const outbox = new Outbox(output, MAX_LOG_BYTES);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
-    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`;
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
+      CONTROL_CHARACTERS,
+      (character) =>
+        `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
   return {
     log(at, text) {
       if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;

@@ -6,39 +6,32 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ErrorCode, RpcError } from "../lib/errors.ts";
-import { type LogLevel, Node, type NodeOptions } from "../lib/node.ts";
+import { Node } from "../lib/node.ts";
 import type { ReapReport } from "../lib/reaper.ts";
+import { TestNode, type TestNodeOptions } from "../lib/testing.ts";
 import { callbacks } from "../lib/workloads/callbacks.ts";
-import { VirtualClock } from "./virtual_clock.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
 
-/** A node under a virtual clock, with what it sent and logged. */
-function setUp(options: NodeOptions & { init?: boolean } = {}) {
-  const clock = new VirtualClock();
-  const sent: Json[] = [];
-  const logged: [LogLevel, string][] = [];
-  const node = new Node({
-    clock,
-    log: (level, text) => logged.push([level, text]),
+/** A node under test, what it sent since init, and short ways to speak with it. */
+function setUp(options: TestNodeOptions = {}) {
+  const test = new TestNode(() => {}, {
+    nodeIds: ["n1", "n2"],
+    services: {},
     ...options,
   });
-  node.connect({ send: (line) => sent.push(JSON.parse(line)) });
-  const receive = (body: Json, src = "c1") =>
-    node.receive(JSON.stringify({ src, dest: "n1", body }));
+  const { clock, node, logged } = test;
+  const sent = test.messages as Json[];
+  sent.length = 0;
+  const receive = (body: Json, src = "c1") => {
+    test.deliver({ src, body });
+  };
   /** Delivers a request; what the node sent meanwhile. */
   function request(body: Json, src?: string): Json[] {
     const before = sent.length;
     receive(body, src);
     return sent.slice(before);
-  }
-  if (options.init ?? true) {
-    receive(
-      { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1", "n2"] },
-      "c0",
-    );
-    sent.length = 0;
   }
   return { clock, node, sent, logged, request, receive };
 }
@@ -264,6 +257,7 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+    '{"src":"c1","dest":"n1","body":{"type":5,"msg_id":1,"in_reply_to":2}}',
   ];
   for (const line of unanswerable) node.receive(line);
   assertEquals(sent, []);
@@ -282,6 +276,10 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
         { type: "a", msg_id: 1, in_reply_to: "x" },
         "'body.in_reply_to' is not a non-negative integer",
       ],
+      [
+        { type: 5, msg_id: 1, in_reply_to: "x" },
+        "'body.type' is not a string",
+      ],
     ] as const
   ) {
     const [code, said] = errorOf(request(body));
@@ -296,9 +294,11 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
   assertEquals(sent.at(-1).body.in_reply_to, 4);
 });
 
-Deno.test("a bad message before init is answered from the node it was sent to", () => {
-  const { request } = setUp({ init: false });
+Deno.test("a bad message before init is answered from the node it was sent to, if it says so", () => {
+  const { node, request, sent } = setUp({ init: false });
   assertEquals(request({ msg_id: 1 })[0].src, "n1");
+  node.receive('{"src":"c1","body":{"type":"echo","msg_id":2}}');
+  assertEquals([sent.length, node.stats().invalid_lines], [1, 2]);
 });
 
 Deno.test("an empty line is passed over", () => {

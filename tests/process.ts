@@ -88,9 +88,14 @@ export class NodeProcess {
 
   /** The next message from the node. */
   async next(): Promise<Json> {
+    return JSON.parse(await this.nextLine());
+  }
+
+  /** The next line from the node. */
+  async nextLine(): Promise<string> {
     const { done, value } = await this.#lines.read();
     if (done) throw new Error(`stdout ended; stderr: ${await this.stderr}`);
-    return JSON.parse(value);
+    return value;
   }
 
   /** The messages up to the reply to this client's request, that included. */

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Node, RpcError, systemClock } from "../lib/mod.ts";
 import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 const FAULTY = "tests/faulty_node.ts";
 const posix = Deno.build.os !== "windows";
@@ -10,26 +10,29 @@ const posix = Deno.build.os !== "windows";
 Deno.test("while stdout is blocked RPCs expire all the same; what was sent comes once it is read", async () => {
   const node = new NodeProcess("--rpc-timeout", "50");
   await node.init("n1", "n2");
-  const text = "x".repeat(100_000);
-  for (let i = 0; i < 6; i++) { // more than a pipe holds, less than stops the input
-    await node.request({ type: "echo", msg_id: i, echo: text });
-  }
-  await node.request({
+  const rpc = {
     type: "send_fire_forget",
-    msg_id: 6,
+    msg_id: 0,
     target: "n2",
     payload: { type: "x" },
-  });
-  await node.logged("reaped 1 expired callback");
-  await node.request({ type: "stats", msg_id: 7 });
-  const messages = await node.until("c1", 7);
-  assertEquals(messages.map(({ body }) => body.in_reply_to), [
-    ...Array.from({ length: 6 }, (_, i) => i),
-    undefined, // the RPC
-    6,
-    7,
+  };
+  const text = "x".repeat(100_000);
+  const writing = Promise.all([
+    node.request(rpc),
+    ...Array.from(
+      { length: 20 },
+      (_, i) => node.request({ type: "echo", msg_id: i + 1, echo: text }),
+    ),
+    node.request({ type: "stats", msg_id: 21 }),
   ]);
+  await node.logged("reaped 1 expired callback");
+  const messages = await node.until("c1", 21);
+  assertEquals(
+    messages.slice(1).map(({ body }) => body.in_reply_to), // after the RPC
+    Array.from({ length: 22 }, (_, i) => i),
+  );
   assertEquals(messages.at(-1).body.reaped, 1);
+  await writing;
   assertEquals((await node.end()).code, 0);
 });
 

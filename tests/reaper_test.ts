@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { PendingRpcs } from "../lib/pending_rpcs.ts";
 import { Reaper, type ReapReport } from "../lib/reaper.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 /** A reaper under a virtual clock, with what it reported. */
 function setUp(
@@ -185,6 +185,17 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
   );
   assertEquals(turns, [32, 64, 96]); // 4 ms each
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
+});
+
+Deno.test("interval mode goes on scanning after a reap that took several slices", () => {
+  const { clock, register, timedOut } = setUp({ intervalMs: 500 });
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  register(800);
+  clock.advance(500);
+  clock.advance(20); // the slices take their time
+  assertEquals([timedOut.length, clock.timers], [100, 1]);
+  clock.advance(500);
+  assertEquals(timedOut.length, 101);
 });
 
 Deno.test("after stop nothing is reaped and no timer is left", async () => {

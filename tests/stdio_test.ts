@@ -156,6 +156,19 @@ Deno.test("a BOM, a last line without newline and a line longer than a read work
   ]);
 });
 
+Deno.test("a BOM within the input is no part of JSON, wherever the reads are cut", async () => {
+  for (const chunks of [[INIT + "\ufeff\n"], [INIT, "\ufeff\n"]]) {
+    const { node, input, run } = setUp();
+    input.add(...chunks, null);
+    await run();
+    assertEquals(node.stats().invalid_lines, 1);
+  }
+  const { node, input, run } = setUp({ maxLineBytes: 80 });
+  input.add("x".repeat(200) + "\n", "\ufeff\n", null);
+  await run();
+  assertEquals(node.stats().invalid_lines, 2);
+});
+
 Deno.test("a line that is no UTF-8 is counted and logged; its neighbours work", async () => {
   const { node, input, output, run, logged } = setUp();
   const bad = encoder.encode(echo(1, "?"));
@@ -440,6 +453,16 @@ Deno.test("input that never lets up holds a timeout up for the grace, no longer"
     return new Promise((resolve) => setImmediate(() => resolve(buffer.length)));
   }, 60);
   assert(ms >= 65, `${ms} ms`);
+});
+
+Deno.test("stderrLog: neither text nor name can start a line or steer a terminal", async () => {
+  const output = new Sink();
+  const { log, flush } = stderrLog("info", () => "gyre n\n1", output);
+  log("info", "a\x1b[2J\tb\u2028c\x9b");
+  await flush();
+  assertEquals(output.writes, [
+    "gyre n\\u000a1 info: a\\u001b[2J\\u0009b\\u2028c\\u009b\n",
+  ]);
 });
 
 Deno.test("stderrLog: levels, one line an entry, drops counted when nothing is taken", async () => {
