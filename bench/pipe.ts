@@ -1,5 +1,6 @@
+// deno-lint-ignore-file no-import-prefix -- not in deno.json, so that only the benchmarks download them
 /** `deno task bench:pipe`: whole processes, measured through their pipes. */
-import { quantile } from "simple-statistics";
+import { quantile } from "npm:simple-statistics@7.12.1";
 import {
   interleave,
   type Options,

@@ -1,7 +1,8 @@
+// deno-lint-ignore-file no-import-prefix -- not in deno.json, so that only the benchmarks download them
 /** Results as a table, a JSON file and a chart. */
-import * as echarts from "echarts";
+import * as echarts from "npm:echarts@6.1.0";
 import { cpus } from "node:os";
-import { markdownTable } from "markdown-table";
+import { markdownTable } from "npm:markdown-table@3.1.0";
 import { type Figure, medians } from "./harness.ts";
 
 /** One benchmark's results. */
