@@ -79,7 +79,7 @@ async function canCount(): Promise<boolean> {
 const checks: Check[] = [
   {
     what: "CPU of a pumped echo",
-    bound: 2,
+    bound: 1.6,
     unit: "× the TextLineStream ceiling's",
     measure: () =>
       ratio("TextLineStream", "CPU", 5, (variant) => pump(variant, ECHOES)),
@@ -100,7 +100,7 @@ const checks: Check[] = [
   },
   {
     what: "register and settle, 100,000 pending",
-    bound: 4,
+    bound: 2,
     unit: "× a bare Map's set and delete",
     measure: () =>
       ratio(
@@ -112,7 +112,7 @@ const checks: Check[] = [
   },
   {
     what: "RPC in a steady state",
-    bound: 0.5,
+    bound: 0.4,
     unit: "× heap-js's",
     measure: () =>
       ratio(
@@ -124,7 +124,7 @@ const checks: Check[] = [
   },
   {
     what: "longest turn while 1,000,000 are due",
-    bound: 0.04,
+    bound: 0.03,
     unit: "× heap-js's",
     measure: () =>
       ratio(
@@ -136,7 +136,7 @@ const checks: Check[] = [
   },
   {
     what: "longest registration while growing to 1,000,000",
-    bound: 0.4,
+    bound: 0.25,
     unit: "× a bare Map's",
     measure: () =>
       ratio(
@@ -153,7 +153,7 @@ Deno.chdir(new URL("../", import.meta.url));
 if (await canCount()) {
   checks.push({
     what: "instructions of a process that answers 200,000 echoes",
-    bound: 2,
+    bound: 1.6,
     unit: "× the TextLineStream ceiling's",
     measure: () => ratio("TextLineStream", "instructions", 1, instructions),
   });

@@ -1,6 +1,7 @@
+// deno-lint-ignore-file no-import-prefix -- not in deno.json, so that only the benchmarks download them
 /** What both benchmark commands share: options, rounds, medians. */
 import { parseArgs } from "node:util";
-import { median } from "simple-statistics";
+import { median } from "npm:simple-statistics@7.12.1";
 
 const NEWLINE = 10;
 

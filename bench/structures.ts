@@ -1,8 +1,9 @@
+// deno-lint-ignore-file no-import-prefix -- not in deno.json, so that only the benchmarks download them
 /** Ways to keep the callbacks of pending RPCs until their deadlines. */
-import { MinPriorityQueue } from "@datastructures-js/priority-queue";
-import FlatQueue from "flatqueue";
-import { Heap } from "heap-js";
-import TinyQueue from "tinyqueue";
+import { MinPriorityQueue } from "npm:@datastructures-js/priority-queue@6.4.0";
+import FlatQueue from "npm:flatqueue@3.1.0";
+import { Heap } from "npm:heap-js@2.7.1";
+import TinyQueue from "npm:tinyqueue@3.0.0";
 import { systemClock } from "../lib/clock.ts";
 import { PendingRpcs } from "../lib/pending_rpcs.ts";
 import { Reaper } from "../lib/reaper.ts";

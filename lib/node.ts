@@ -218,7 +218,7 @@ export class Node {
             Math.round(report.oldestAgeMs)
           } ms old; ${report.remaining} pending`,
         );
-        onReap(report);
+        this.#guard("onReap", () => onReap(report));
       },
     });
   }
@@ -585,16 +585,17 @@ export class Node {
         new RpcError(ErrorCode.malformedRequest, `init: ${problem}`),
       );
     }
-    if (this.#nodeId !== undefined) return this.reply(message, {});
+    const confirm = () => ({}); // init_ok
+    if (this.#nodeId !== undefined) return this.#run(message, confirm);
     this.#nodeId = node_id as string;
     this.#nodeIds = Object.freeze([...node_ids as string[]]);
     this.#log("info", `initialized as ${node_id} of ${node_ids}`);
     for (const work of this.#periodic) work.start();
     const handler = this.#handlers.get("init");
-    if (handler === undefined) return this.reply(message, {});
+    if (handler === undefined) return this.#run(message, confirm);
     this.#run(message, (request) => {
       const result = handler(request);
-      return result instanceof Promise ? result.then(() => ({})) : {};
+      return result instanceof Promise ? result.then(confirm) : confirm();
     });
   }
 

@@ -77,11 +77,11 @@ const BOM = [0xef, 0xbb, 0xbf];
 /**
  * Reads are made by another thread. On a busy machine it was seen to take 13 ms
  * until one that had something to read was done, and the process to stand still
- * for 100 ms. So a read that waits shows that the pipe is empty only when it has
- * waited for a while in which this thread ran: over this many looks ...
+ * for 100 ms. So where a timer was late by `LOOK_MS` or more, a read that waits
+ * shows that the pipe is empty only when it still waits after so many looks ...
  */
-const LOOKS = 5;
-/** ... or, if the read before it left the pipe with more, this many, ... */
+const LOOKS_WHEN_LATE = 5;
+/** ... or, if the read before it left the pipe with more, always after so many, ... */
 const LOOKS_FOR_MORE = 50;
 /** ... this many ms apart. */
 const LOOK_MS = 4;
@@ -209,12 +209,12 @@ class Inbox {
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
-  /** When the last of them was. */
-  #begunAt = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
   #emptied = 0;
-  /** Who waits in {@linkcode Inbox.caughtUp}, how many reads had been begun when they came, and how many looks it takes. */
-  #waiter: { since: number; looks: number; resolve: () => void } | undefined;
+  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
+  #waiter: { since: number; resolve: () => void } | undefined;
+  /** How many looks show that the pipe is empty. */
+  #looksNeeded = 1;
   #looking = false;
 
   constructor(options: InboxOptions) {
@@ -239,30 +239,30 @@ class Inbox {
    */
   caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
-    const enough = waitedMs >= this.#looksNeeded * LOOK_MS && lateMs < LOOK_MS;
-    const looks = enough ? 1 : this.#looksNeeded;
-    this.#waiter = { since: this.#begun, looks, resolve };
+    this.#looksNeeded = lateMs < LOOK_MS ? 1 : LOOKS_WHEN_LATE;
+    this.#waiter = { since: this.#begun, resolve };
     this.#look();
     return promise;
-  }
-
-  /** How many looks the read that is under way must have waited for. */
-  get #looksNeeded(): number {
-    return this.#emptied >= this.#begun - 1 ? LOOKS : LOOKS_FOR_MORE;
   }
 
   /** Looks whether the waiter can go. All that was read two turns ago is handled. */
   async #look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
+    let begun = 0;
+    let looks = 0;
     while (this.#reading && this.#waiter) {
-      const begun = this.#begun;
+      if (begun !== this.#begun) looks = 0;
+      begun = this.#begun;
       await nextTurn();
       await nextTurn();
       const waiting = this.#reading && this.#begun === begun;
-      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : this.#looksNeeded;
-      if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
+      const enough = this.#emptied >= begun - 1
+        ? this.#looksNeeded
+        : LOOKS_FOR_MORE;
+      if (
+        (waiting && ++looks >= enough) || this.#emptied > this.#waiter.since
+      ) {
         this.#waiter.resolve();
         this.#waiter = undefined;
       } else if (waiting) await sleep(LOOK_MS);
@@ -273,7 +273,6 @@ class Inbox {
   async #read(): Promise<number | null> {
     await this.#options.ready();
     this.#begun++;
-    this.#begunAt = performance.now();
     this.#reading = true;
     this.#look();
     const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);

@@ -9,6 +9,7 @@ import { ErrorCode, RpcError } from "../lib/errors.ts";
 import { Node } from "../lib/node.ts";
 import type { ReapReport } from "../lib/reaper.ts";
 import { TestNode, type TestNodeOptions } from "../lib/testing.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 import { callbacks } from "../lib/workloads/callbacks.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -479,6 +480,36 @@ Deno.test("reaps are reported and logged", () => {
   assertEquals(logged.at(-1), [
     "info",
     "reaped 1 expired callback, the oldest 3000 ms old; 0 pending",
+  ]);
+});
+
+Deno.test("an onReap that throws, or a transport that refuses init_ok, harms nothing else", () => {
+  const clock = new VirtualClock();
+  const logged: string[] = [];
+  const node = new Node({
+    clock,
+    log: (level, text) => void (level === "error" && logged.push(text)),
+    onReap: () => {
+      throw new Error("bad report");
+    },
+  });
+  let full = true;
+  node.connect({
+    send: () => {
+      if (full) throw new RpcError(ErrorCode.temporarilyUnavailable, "full");
+    },
+  });
+  const init = { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] };
+  const line = JSON.stringify({ src: "c0", dest: "n1", body: init });
+  node.receive(line);
+  full = false;
+  node.receive(line);
+  node.rpc("n2", { type: "x" }, () => {});
+  clock.advance(2000);
+  assertEquals(node.stats().reaped, 1);
+  assertEquals(logged, [
+    "a reply failed: RpcError: full",
+    "onReap failed: Error: bad report",
   ]);
 });
 
