@@ -597,6 +597,16 @@ Deno.test("close does not wait for ever for a handler", async () => {
     "warn",
     "1 handler was still running after 1000 ms",
   ]);
+  await node.close(); // once more changes nothing
+  assertEquals([clock.timers, logged.length], [0, 2]);
+});
+
+Deno.test("uptime_ms counts from the node's creation, whatever the clock says then", () => {
+  const clock = new VirtualClock();
+  clock.advance(1000);
+  const node = new Node({ clock });
+  clock.advance(7);
+  assertEquals(node.stats().uptime_ms, 7);
 });
 
 Deno.test("options out of range are named", () => {

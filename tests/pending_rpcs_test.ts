@@ -91,6 +91,39 @@ Deno.test("one RPC more than the limit fails with error 11", () => {
   assertEquals([error.code, pending.size], [11, 2]);
 });
 
+Deno.test("RPCs that expire together are each told their own destination and timeout", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  const told: string[] = [];
+  for (
+    const [id, [dest, timeoutMs]] of ([
+      ["n2", 10],
+      ["n3", 10],
+      ["n3", 10],
+      ["n3", 11],
+      ["n2", 11],
+    ] as const).entries()
+  ) {
+    pending.register(id, dest, 0, timeoutMs, (e) => told.push(e!.message));
+  }
+  pending.reap(100);
+  assertEquals(told, [
+    "no reply from n2 within 10 ms",
+    "no reply from n3 within 10 ms",
+    "no reply from n3 within 10 ms",
+    "no reply from n3 within 11 ms",
+    "no reply from n2 within 11 ms",
+  ]);
+});
+
+Deno.test("pending_max is the most that ever waited at once", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  for (let id = 0; id < 3; id++) pending.register(id, "n2", id, 10, ignore);
+  pending.reap(11);
+  assertEquals(pending.stats().pending_max, 3);
+  pending.register(3, "n2", 20, 10, ignore);
+  assertEquals([pending.size, pending.stats().pending_max], [2, 3]);
+});
+
 Deno.test("a timeout error has code 0 and says who did not answer", () => {
   const pending = new PendingRpcs(10, rethrow);
   let error: RpcError | undefined;

@@ -127,20 +127,23 @@ Deno.test({
       ].join(""),
     );
     try {
-      const { stderr } = await new Deno.Command("sh", {
-        args: [
-          "-c",
-          'input=$1; shift; exec "$@" <"$input"',
-          "sh",
-          file,
-          ...command("--rpc-timeout", "20"),
-        ],
-        cwd: root,
-      }).output();
-      assertStringIncludes(
-        new TextDecoder().decode(stderr),
-        "1 RPCs: 1 answered, 0 reaped",
-      );
+      // Which thread runs when is the system's to say: on an overloaded machine
+      // one that reads may still come too late, now and then.
+      for (let attempt = 1;; attempt++) {
+        const { stderr } = await new Deno.Command("sh", {
+          args: [
+            "-c",
+            'input=$1; shift; exec "$@" <"$input"',
+            "sh",
+            file,
+            ...command("--rpc-timeout", "20"),
+          ],
+          cwd: root,
+        }).output();
+        const said = new TextDecoder().decode(stderr);
+        if (said.includes("1 RPCs: 1 answered, 0 reaped")) break;
+        assert(attempt < 3, said);
+      }
     } finally {
       await Deno.remove(file);
     }

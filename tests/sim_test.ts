@@ -450,7 +450,8 @@ Deno.test("options out of range are named; a simulation runs once", async () => 
     ] as const
   ) {
     assertThrows(
-      () => new Simulation({ seed: 1, setUp: callbacks, ...options }),
+      () =>
+        new Simulation(Object.assign({ seed: 1, setUp: callbacks }, options)),
       RangeError,
       text,
     );

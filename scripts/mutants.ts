@@ -1,0 +1,348 @@
+/**
+ * Plants faults in `lib/`, one at a time, and runs the tests that concern the
+ * file: a fault that no test notices shows what is not tested. Changes that were
+ * found to be no faults are in `no_faults.json`, with the reason; they are not
+ * planted.
+ */
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { uniformInt } from "pure-rand/distribution/uniformInt";
+import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
+// deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
+import ts from "npm:typescript@5.9.3";
+import noFaults from "./no_faults.json" with { type: "json" };
+
+const FILES = [
+  "deadline_heap",
+  "pending_rpcs",
+  "reaper",
+  "node",
+  "stdio",
+  "message",
+].map((name) => `lib/${name}.ts`);
+/** How many of the faults must be caught, in per cent. */
+const ENOUGH = 95;
+/** A test run that takes so many times as long as without a fault hangs, and is killed. */
+const PATIENCE = 5;
+const PATIENCE_MS = 10_000;
+
+const root = fileURLToPath(new URL("../", import.meta.url));
+
+const HELP =
+  `Plants faults in lib/, one at a time, and runs the tests that concern them.
+Exits with 1 when fewer than ${ENOUGH} % are caught.
+
+Usage: deno task mutants [options]
+
+  --limit N    how many faults to plant, of all that there are (default 150)
+  --seed N     which ones (default 1)
+  --file PATH  plant them in this file only, such as lib/node.ts
+  --list       show the faults, plant none
+  --help       show this`;
+
+const options = {
+  limit: { type: "string", default: "150" },
+  seed: { type: "string", default: "1" },
+  file: { type: "string" },
+  list: { type: "boolean", default: false },
+  help: { type: "boolean", default: false },
+} as const;
+
+function usageError(reason: string): never {
+  console.error(
+    `mutants: ${reason} (options: --limit N, --seed N, --file PATH, --list, --help)`,
+  );
+  Deno.exit(2);
+}
+
+function parse() {
+  try {
+    return parseArgs({ args: Deno.args, options }).values;
+  } catch (error) {
+    usageError((error as Error).message.split("\n")[0]!);
+  }
+}
+
+function whole(name: string, text: string, min: number): number {
+  const value = text.trim() === "" ? NaN : Number(text);
+  if (Number.isSafeInteger(value) && value >= min) return value;
+  usageError(`--${name} must be a whole number from ${min}, not '${text}'`);
+}
+
+/** A fault: part of a file, and what stands there instead. */
+interface Mutant {
+  file: string;
+  line: number;
+  start: number;
+  end: number;
+  from: string;
+  to: string;
+}
+
+const { SyntaxKind } = ts;
+const OPERATORS: Partial<Record<ts.SyntaxKind, readonly string[]>> = {
+  [SyntaxKind.LessThanToken]: ["<=", ">="],
+  [SyntaxKind.LessThanEqualsToken]: ["<", ">"],
+  [SyntaxKind.GreaterThanToken]: [">=", "<="],
+  [SyntaxKind.GreaterThanEqualsToken]: [">", "<"],
+  [SyntaxKind.EqualsEqualsEqualsToken]: ["!=="],
+  [SyntaxKind.ExclamationEqualsEqualsToken]: ["==="],
+  [SyntaxKind.AmpersandAmpersandToken]: ["||"],
+  [SyntaxKind.BarBarToken]: ["&&"],
+  [SyntaxKind.PlusToken]: ["-"],
+  [SyntaxKind.MinusToken]: ["+"],
+  [SyntaxKind.AsteriskToken]: ["/"],
+  [SyntaxKind.SlashToken]: ["*"],
+  [SyntaxKind.PercentToken]: ["*"],
+  [SyntaxKind.PlusEqualsToken]: ["-="],
+  [SyntaxKind.MinusEqualsToken]: ["+="],
+  [SyntaxKind.LessThanLessThanToken]: [">>>"],
+  [SyntaxKind.GreaterThanGreaterThanGreaterThanToken]: ["<<"],
+  [SyntaxKind.AmpersandToken]: ["|"],
+  [SyntaxKind.BarToken]: ["&"],
+};
+
+/** Every fault that can be planted in a file, from its syntax tree. */
+function mutantsOf(file: string, text: string): Mutant[] {
+  const source = ts.createSourceFile(file, text, ts.ScriptTarget.Latest, true);
+  const mutants: Mutant[] = [];
+  const lines = text.split("\n");
+  const plant = (node: ts.Node, to: string) => {
+    const start = node.getStart(source);
+    const { line } = source.getLineAndCharacterOfPosition(start);
+    const from = node.getText(source);
+    const known = noFaults.some((other) =>
+      other.file === file && other.code === lines[line]!.trim() &&
+      other.from === from && other.to === to
+    );
+    if (known) return;
+    mutants.push({ file, line: line + 1, start, end: node.end, from, to });
+  };
+  const visit = (node: ts.Node) => {
+    if (ts.isTypeNode(node) || ts.isImportDeclaration(node)) return;
+    if (ts.isBinaryExpression(node)) {
+      const { left, right, operatorToken } = node;
+      const joins = [left, right].some((part) =>
+        ts.isStringLiteral(part) || ts.isTemplateLiteral(part)
+      );
+      for (const to of joins ? [] : OPERATORS[operatorToken.kind] ?? []) {
+        plant(operatorToken, to);
+      }
+    } else if (
+      ts.isPrefixUnaryExpression(node) || ts.isPostfixUnaryExpression(node)
+    ) {
+      const operand = node.operand.getText(source);
+      if (node.operator === SyntaxKind.ExclamationToken) plant(node, operand);
+      else if (node.operator === SyntaxKind.PlusPlusToken) {
+        plant(node, `${operand}--`);
+      } else if (node.operator === SyntaxKind.MinusMinusToken) {
+        plant(node, `${operand}++`);
+      }
+    } else if (ts.isNumericLiteral(node)) {
+      const value = Number(node.text.replaceAll("_", ""));
+      plant(node, String(value < 10 ? value + 1 : value * 10));
+    } else if (node.kind === SyntaxKind.TrueKeyword) plant(node, "false");
+    else if (node.kind === SyntaxKind.FalseKeyword) plant(node, "true");
+    else if (
+      ts.isExpressionStatement(node) || ts.isBreakStatement(node) ||
+      ts.isContinueStatement(node) || ts.isThrowStatement(node) ||
+      ts.isReturnStatement(node) && node.expression === undefined
+    ) plant(node, ";");
+    if (
+      ts.isIfStatement(node) || ts.isWhileStatement(node) ||
+      ts.isDoStatement(node)
+    ) plant(node.expression, `!(${node.expression.getText(source)})`);
+    else if (ts.isConditionalExpression(node)) {
+      plant(node.condition, `!(${node.condition.getText(source)})`);
+    }
+    ts.forEachChild(node, visit);
+  };
+  visit(source);
+  return mutants;
+}
+
+/** The files that a file imports, itself and those of its imports included. */
+function importsOf(file: string, seen: Set<string> = new Set()): Set<string> {
+  if (seen.has(file)) return seen;
+  seen.add(file);
+  const text = Deno.readTextFileSync(join(root, file));
+  for (const { fileName } of ts.preProcessFile(text).importedFiles) {
+    if (fileName.startsWith(".") && fileName.endsWith(".ts")) {
+      importsOf(join(dirname(file), fileName), seen);
+    }
+  }
+  return seen;
+}
+
+/** The tests that concern a file, in the order in which they are run. */
+function stagesOf(file: string): string[][] {
+  const own = file.replace("lib/", "tests/").replace(".ts", "_test.ts");
+  const tests = [...Deno.readDirSync(join(root, "tests"))]
+    .map(({ name }) => `tests/${name}`)
+    .filter((name) => name.endsWith("_test.ts")).sort();
+  const inside: string[] = [];
+  const processes: string[] = [];
+  for (const test of tests) {
+    const imports = importsOf(test);
+    if (imports.has("scripts/fuzz.ts")) continue; // has fresh seeds each time
+    if (imports.has("tests/process.ts")) processes.push(test);
+    else if (imports.has(file) && test !== own) inside.push(test);
+  }
+  const stages = [tests.includes(own) ? [own] : [], inside];
+  const touchesDeno = Deno.readTextFileSync(join(root, file)).includes("Deno.");
+  if (touchesDeno) stages.push(processes);
+  return stages.filter((stage) => stage.length > 0);
+}
+
+/** Copies what git knows of the project, and the vendored packages, to a place where faults can be planted. */
+async function copyOfProject(): Promise<string> {
+  const to = await Deno.makeTempDir({ prefix: "gyre-mutants-" });
+  const { stdout } = await new Deno.Command("git", {
+    args: ["ls-files", "-co", "--exclude-standard", "-z"],
+    cwd: root,
+  }).output();
+  const files = new TextDecoder().decode(stdout).split("\0").filter(Boolean);
+  const vendored = (dir: string): string[] =>
+    [...Deno.readDirSync(join(root, dir))].flatMap(({ name, isDirectory }) =>
+      isDirectory ? vendored(`${dir}/${name}`) : `${dir}/${name}`
+    );
+  for (const file of [...files, ...vendored("vendor")]) {
+    await Deno.mkdir(dirname(join(to, file)), { recursive: true });
+    await Deno.copyFile(join(root, file), join(to, file));
+  }
+  return to;
+}
+
+type Verdict = "passed" | "failed" | "hung";
+
+/** Runs tests in a copy of the project; kills them when that takes too long. */
+async function run(
+  tests: string[],
+  cwd: string,
+  limitMs: number,
+): Promise<Verdict> {
+  const child = new Deno.Command(Deno.execPath(), {
+    args: ["test", "--quiet", "--no-check", "--fail-fast", "-A", ...tests],
+    cwd,
+    stdin: "null",
+    stdout: "null",
+    stderr: "null",
+  }).spawn();
+  let hung = false;
+  const timer = setTimeout(() => {
+    hung = true;
+    child.kill("SIGKILL"); // the tests listen to milder signals
+  }, limitMs);
+  const { success } = await child.status;
+  clearTimeout(timer);
+  return hung ? "hung" : success ? "passed" : "failed";
+}
+
+/** The order in which a seed deals these out. */
+function shuffled<T>(from: readonly T[], seed: number): T[] {
+  const random = xoroshiro128plus(seed);
+  const dealt = [...from];
+  for (let i = dealt.length - 1; i > 0; i--) {
+    const j = uniformInt(random, 0, i);
+    [dealt[i], dealt[j]] = [dealt[j]!, dealt[i]!];
+  }
+  return dealt;
+}
+
+const shown = ({ file, line, from, to }: Mutant) =>
+  `${file}:${line}: ${
+    [from, to].map((text) => text.replace(/\s+/g, " ").slice(0, 60))
+      .join("  →  ")
+  }`;
+
+const values = parse();
+if (values.help) {
+  console.log(HELP);
+  Deno.exit(0);
+}
+const limit = whole("limit", values.limit, 1);
+const seed = whole("seed", values.seed, 0);
+if (values.file !== undefined && !FILES.includes(values.file)) {
+  usageError(`--file must be one of ${FILES.join(", ")}, not '${values.file}'`);
+}
+const files = values.file === undefined ? FILES : [values.file];
+const sources = new Map(
+  files.map((file) => [file, Deno.readTextFileSync(join(root, file))]),
+);
+const all = files.flatMap((file) => mutantsOf(file, sources.get(file)!));
+const chosen = shuffled(all, seed).slice(0, limit);
+console.log(
+  `${all.length} faults can be planted, ${chosen.length} are (seed ${seed})`,
+);
+if (values.list) {
+  for (const mutant of chosen) console.log(shown(mutant));
+  Deno.exit(0);
+}
+
+const copies = await Promise.all(
+  Array.from({ length: navigator.hardwareConcurrency }, copyOfProject),
+);
+const survivors: Mutant[] = [];
+const tally = new Map(
+  files.map((file) => [file, { planted: 0, failed: 0, hung: 0, passed: 0 }]),
+);
+try {
+  const stages = new Map(files.map((file) => [file, stagesOf(file)]));
+  const limits = new Map<string, number>();
+  for (const stage of [...stages.values()].flat()) {
+    if (limits.has(stage.join())) continue;
+    const startedAt = performance.now();
+    if (await run(stage, copies[0]!, 600_000) !== "passed") {
+      console.error(`mutants: ${stage.join(" ")} fail without any fault`);
+      Deno.exit(1);
+    }
+    limits.set(
+      stage.join(),
+      PATIENCE_MS + PATIENCE * (performance.now() - startedAt),
+    );
+  }
+  const queue = [...chosen];
+  const work = async (copy: string) => {
+    for (let mutant; (mutant = queue.shift());) {
+      const { file, start, end, to } = mutant;
+      const source = sources.get(file)!;
+      const path = join(copy, file);
+      await Deno.writeTextFile(
+        path,
+        source.slice(0, start) + to + source.slice(end),
+      );
+      let verdict: Verdict = "passed";
+      for (const stage of stages.get(file)!) {
+        verdict = await run(stage, copy, limits.get(stage.join())!);
+        if (verdict !== "passed") break;
+      }
+      await Deno.writeTextFile(path, source);
+      const count = tally.get(file)!;
+      count.planted++;
+      count[verdict]++;
+      if (verdict === "passed") {
+        survivors.push(mutant);
+        console.log(`survived: ${shown(mutant)}`);
+      }
+    }
+  };
+  await Promise.all(copies.map(work));
+} finally {
+  await Promise.all(
+    copies.map((copy) => Deno.remove(copy, { recursive: true })),
+  );
+}
+
+const caught = chosen.length - survivors.length;
+const percent = 100 * caught / chosen.length;
+console.log("planted  failed  hung  survived  file");
+for (const [file, { planted, failed, hung, passed }] of tally) {
+  console.log(
+    [[planted, 7], [failed, 6], [hung, 4], [passed, 8]]
+      .map(([count, width]) => String(count).padStart(width!)).join("  ") +
+      `  ${file}`,
+  );
+}
+console.log(`${caught} of ${chosen.length} caught: ${percent.toFixed(1)} %`);
+Deno.exit(percent >= ENOUGH ? 0 : 1);
