@@ -234,6 +234,20 @@ Deno.test("a body nested very deeply is answered, with error 13 where it can't b
   assert(body.type === "deep_ok" || body.code === 13); // it depends on V8's version
 });
 
+Deno.test("the ids that are sent are the node's, whatever the body says, and the body is left as it is", () => {
+  const { node, request, sent } = setUp();
+  const body = { type: "x", msg_id: 99, in_reply_to: 98 };
+  node.on("ask", () => body);
+  assertEquals(request({ type: "ask", msg_id: 5 })[0]!.body, {
+    type: "x",
+    in_reply_to: 5,
+    msg_id: 1,
+  });
+  node.send("n2", body);
+  assertEquals(sent.at(-1)!.body, { type: "x", in_reply_to: 98, msg_id: 2 });
+  assertEquals(body, { type: "x", msg_id: 99, in_reply_to: 98 });
+});
+
 Deno.test("a second handler for a type is refused", () => {
   const { node } = setUp();
   node.on("a", () => {});
