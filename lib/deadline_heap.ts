@@ -1,5 +1,10 @@
 /** An indexed min-heap keyed by deadline. */
 
+/** log2 of how many children an entry has: eight deadlines fill a cache line, and make fewer levels than four. */
+const ARITY_BITS = 3;
+const ARITY = 1 << ARITY_BITS;
+/** Where the root stands: from there, each entry's children start at a multiple of their number, never across segments. */
+const ROOT = ARITY - 1;
 /** log2 of the entries in a segment. */
 const SEGMENT_BITS = 12;
 const SEGMENT_SIZE = 1 << SEGMENT_BITS;
@@ -24,7 +29,7 @@ export interface DeadlineHeapOwner {
 }
 
 /**
- * An indexed 4-ary min-heap keyed by deadline. An item is an unsigned 32-bit
+ * An indexed 8-ary min-heap keyed by deadline. An item is an unsigned 32-bit
  * number; the owner is told at each move where its item stands, and can so
  * remove it exactly, from wherever it is, in O(log n).
  *
@@ -32,7 +37,8 @@ export interface DeadlineHeapOwner {
  * added one by one and dropped again: it never copies itself to grow.
  */
 export class DeadlineHeap {
-  #size = 0;
+  /** Where the next entry will stand. */
+  #end = ROOT;
   readonly #deadlines: Float64Array[] = [];
   readonly #items: Uint32Array[] = [];
   readonly #owner: DeadlineHeapOwner;
@@ -44,17 +50,17 @@ export class DeadlineHeap {
 
   /** How many items there are. */
   get size(): number {
-    return this.#size;
+    return this.#end - ROOT;
   }
 
   /** The earliest deadline; `Infinity` when empty. */
   get firstDeadline(): number {
-    return this.#size === 0 ? Infinity : this.#deadlines[0]![0]!;
+    return this.#end === ROOT ? Infinity : this.#deadlines[0]![ROOT]!;
   }
 
   /** The item with the earliest deadline. Only while the heap is not empty. */
   get firstItem(): number {
-    return this.#items[0]![0]!;
+    return this.#items[0]![ROOT]!;
   }
 
   /**
@@ -75,7 +81,7 @@ export class DeadlineHeap {
    * @param item An unsigned 32-bit number that is not in the heap.
    */
   push(deadline: number, item: number): void {
-    const position = this.#size++;
+    const position = this.#end++;
     if (position >>> SEGMENT_BITS === this.#items.length) {
       this.#deadlines.push(new Float64Array(SEGMENT_SIZE));
       this.#items.push(new Uint32Array(SEGMENT_SIZE));
@@ -89,7 +95,7 @@ export class DeadlineHeap {
    * @param position What the owner was last told.
    */
   removeAt(position: number): void {
-    const last = --this.#size;
+    const last = --this.#end;
     const deadline = this.deadlineAt(last);
     const item = this.#itemAt(last);
     // One empty segment stays, so that a size that swings around a boundary allocates nothing.
@@ -98,20 +104,9 @@ export class DeadlineHeap {
       this.#items.pop();
     }
     if (position === last) return;
-    const parent = (position - 1) >>> 2;
-    if (
-      position > 0 &&
-      this.#before(
-        deadline,
-        item,
-        this.deadlineAt(parent),
-        this.#itemAt(parent),
-      )
-    ) {
-      this.#siftUp(position, deadline, item);
-    } else {
-      this.#siftDown(position, deadline, item);
-    }
+    // The hole goes down to a leaf, and the last item up from there: it came from
+    // the bottom, so that is where it mostly belongs.
+    this.#siftUp(this.#sinkHole(position), deadline, item);
   }
 
   /**
@@ -128,52 +123,53 @@ export class DeadlineHeap {
     return this.#items[position >>> SEGMENT_BITS]![position & SEGMENT_MASK]!;
   }
 
-  #before(deadlineA: number, a: number, deadlineB: number, b: number): boolean {
-    return deadlineA < deadlineB ||
-      (deadlineA === deadlineB && this.#owner.precedes(a, b));
-  }
-
   #put(position: number, deadline: number, item: number): void {
-    this.#deadlines[position >>> SEGMENT_BITS]![position & SEGMENT_MASK] =
-      deadline;
-    this.#items[position >>> SEGMENT_BITS]![position & SEGMENT_MASK] = item;
+    const segment = position >>> SEGMENT_BITS;
+    this.#deadlines[segment]![position & SEGMENT_MASK] = deadline;
+    this.#items[segment]![position & SEGMENT_MASK] = item;
     this.#owner.moved(item, position);
   }
 
   #siftUp(position: number, deadline: number, item: number): void {
-    while (position > 0) {
-      const parent = (position - 1) >>> 2;
+    while (position > ROOT) {
+      const parent = ((position - ARITY) >>> ARITY_BITS) + ROOT;
       const parentDeadline = this.deadlineAt(parent);
+      if (parentDeadline < deadline) break;
       const parentItem = this.#itemAt(parent);
-      if (!this.#before(deadline, item, parentDeadline, parentItem)) break;
+      if (
+        parentDeadline === deadline && this.#owner.precedes(parentItem, item)
+      ) break;
       this.#put(position, parentDeadline, parentItem);
       position = parent;
     }
     this.#put(position, deadline, item);
   }
 
-  #siftDown(position: number, deadline: number, item: number): void {
+  /** Fills a hole with its first child, and so on; returns where the hole is in the end. */
+  #sinkHole(position: number): number {
     for (;;) {
-      let child = position * 4 + 1;
-      if (child >= this.#size) break;
-      const end = Math.min(child + 4, this.#size);
-      let least = child;
-      let leastDeadline = this.deadlineAt(child);
-      let leastItem = this.#itemAt(child);
-      while (++child < end) {
-        const childDeadline = this.deadlineAt(child);
-        if (childDeadline > leastDeadline) continue;
-        const childItem = this.#itemAt(child);
-        if (this.#before(childDeadline, childItem, leastDeadline, leastItem)) {
-          least = child;
-          leastDeadline = childDeadline;
-          leastItem = childItem;
+      const first = (position - ROOT + 1) << ARITY_BITS;
+      if (first >= this.#end) return position;
+      const end = Math.min(first + ARITY, this.#end);
+      const segment = first >>> SEGMENT_BITS; // of all the children
+      const deadlines = this.#deadlines[segment]!;
+      const items = this.#items[segment]!;
+      let least = first;
+      let deadline = deadlines[first & SEGMENT_MASK]!;
+      let item = items[first & SEGMENT_MASK]!;
+      for (let child = first + 1; child < end; child++) {
+        const other = deadlines[child & SEGMENT_MASK]!;
+        if (other > deadline) continue;
+        const otherItem = items[child & SEGMENT_MASK]!;
+        if (other === deadline && this.#owner.precedes(item, otherItem)) {
+          continue;
         }
+        least = child;
+        deadline = other;
+        item = otherItem;
       }
-      if (!this.#before(leastDeadline, leastItem, deadline, item)) break;
-      this.#put(position, leastDeadline, leastItem);
+      this.#put(position, deadline, item);
       position = least;
     }
-    this.#put(position, deadline, item);
   }
 }

@@ -4,7 +4,6 @@ import { ErrorCode, RpcError } from "./errors.ts";
 import {
   type Body,
   decode,
-  encode,
   InvalidMessageError,
   type Message,
 } from "./message.ts";
@@ -140,10 +139,11 @@ export interface NodeStats extends PendingRpcsStats {
  *
  * node.receive('{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}');
  * node.receive('{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":2,"echo":"hi"}}');
- * assertEquals(
- *   sent[1],
- *   '{"src":"n1","dest":"c1","body":{"type":"echo_ok","echo":"hi","in_reply_to":2,"msg_id":1}}',
- * );
+ * assertEquals(JSON.parse(sent[1]!), {
+ *   src: "n1",
+ *   dest: "c1",
+ *   body: { type: "echo_ok", echo: "hi", in_reply_to: 2, msg_id: 1 },
+ * });
  * ```
  */
 export class Node {
@@ -218,7 +218,7 @@ export class Node {
             Math.round(report.oldestAgeMs)
           } ms old; ${report.remaining} pending`,
         );
-        onReap(report);
+        this.#guard("onReap", () => onReap(report));
       },
     });
   }
@@ -284,7 +284,9 @@ export class Node {
    * @throws {RangeError} The body is nested too deeply to be written.
    */
   send(dest: string, body: SendBody): number {
-    return this.#send(this.nodeId, dest, body);
+    const msg_id = this.#nextMsgId;
+    this.#transmit(this.nodeId, dest, { ...body, msg_id });
+    return msg_id;
   }
 
   /**
@@ -301,7 +303,12 @@ export class Node {
   ): void {
     const { src, dest, body: { type, msg_id } } = request;
     if (msg_id === undefined) return;
-    this.#send(this.#nodeId ?? dest, src, body, msg_id, `${type}_ok`);
+    this.#transmit(this.#nodeId ?? dest, src, {
+      ...body, // first: V8 copies ten times as fast into an object that is still empty
+      type: body.type ?? `${type}_ok`,
+      in_reply_to: msg_id,
+      msg_id: this.#nextMsgId,
+    });
   }
 
   /**
@@ -466,21 +473,14 @@ export class Node {
     }
   }
 
-  #send(
-    src: string,
-    dest: string,
-    body: Partial<Body>,
-    inReplyTo?: number,
-    type?: string,
-  ): number {
+  /** Sends a body that has got the next `msg_id`, which is used up only if it can be sent. */
+  #transmit(src: string, dest: string, body: SendBody): void {
     if (this.#transport === undefined) {
       throw new Error("Cannot send as the node is not connected");
     }
-    const msgId = this.#nextMsgId;
-    this.#transport.send(encode(src, dest, body, msgId, inReplyTo, type));
+    this.#transport.send(JSON.stringify({ src, dest, body }));
     this.#nextMsgId++;
     this.#sent++;
-    return msgId;
   }
 
   #rpc(
@@ -493,7 +493,7 @@ export class Node {
     if (this.#closed) throw cancelled("the node is shutting down");
     if (signal?.aborted) throw cancelled("aborted", signal.reason);
     this.#pending.checkRoom();
-    const msgId = this.#send(this.nodeId, dest, body);
+    const msgId = this.send(dest, body);
     if (signal) callback = this.#abortable(msgId, signal, callback);
     this.#pending.register(
       msgId,
@@ -585,16 +585,17 @@ export class Node {
         new RpcError(ErrorCode.malformedRequest, `init: ${problem}`),
       );
     }
-    if (this.#nodeId !== undefined) return this.reply(message, {});
+    const confirm = () => ({}); // init_ok
+    if (this.#nodeId !== undefined) return this.#run(message, confirm);
     this.#nodeId = node_id as string;
     this.#nodeIds = Object.freeze([...node_ids as string[]]);
     this.#log("info", `initialized as ${node_id} of ${node_ids}`);
     for (const work of this.#periodic) work.start();
     const handler = this.#handlers.get("init");
-    if (handler === undefined) return this.reply(message, {});
+    if (handler === undefined) return this.#run(message, confirm);
     this.#run(message, (request) => {
       const result = handler(request);
-      return result instanceof Promise ? result.then(() => ({})) : {};
+      return result instanceof Promise ? result.then(confirm) : confirm();
     });
   }
 

@@ -353,7 +353,9 @@ export class PendingRpcs {
     let error: RpcError | undefined;
     let errorDest = -1;
     let errorTimeoutMs = 0;
-    while (reaped.count < max && this.#heap.firstDeadline <= now) {
+    while (
+      this.size > 0 && reaped.count < max && this.#heap.firstDeadline <= now
+    ) {
       const deadline = this.#heap.firstDeadline;
       const item = this.#heap.firstItem;
       const segment = this.#segmentOf(item);

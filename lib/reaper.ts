@@ -91,21 +91,29 @@ export class Reaper {
   }
 
   #fire(): void {
-    const { pending, clock, graceMs, caughtUp } = this.#options;
+    const { pending, clock } = this.#options;
     const due = clock.now();
     const lateMs = due - this.#armedFor;
     this.#disarm();
     if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;
     const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
-    const handled = caughtUp(lateMs);
-    if (handled === undefined) return this.#slice(due, report);
+    this.#afterInput(due, lateMs, () => this.#slice(due, report));
+  }
+
+  /** Goes on once the input that can be read has been handled, within the bound. */
+  #afterInput(due: number, lateMs: number, then: () => void): void {
+    const { clock, graceMs, caughtUp } = this.#options;
+    const leftMs = Math.ceil(due + graceMs - clock.now());
+    const handled = leftMs > 0 ? caughtUp(lateMs) : undefined;
+    if (handled === undefined) return then();
     const start = () => {
-      if (this.#cancelTimer === undefined) return; // started, or stopped
+      if (this.#cancelTimer !== cancel) return; // started, or stopped
       this.#disarm();
-      this.#slice(due, report);
+      then();
     };
-    this.#cancelTimer = clock.setTimer(start, graceMs);
+    const cancel = clock.setTimer(start, leftMs);
+    this.#cancelTimer = cancel;
     handled.then(start);
   }
 
@@ -117,10 +125,15 @@ export class Reaper {
       report.count += count;
       report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
       if (count < SLICE_STEP) break;
-      if (clock.now() >= end) {
-        this.#cancelTimer = clock.setTimer(() => this.#slice(due, report), 0);
-        return;
-      }
+      const now = clock.now();
+      if (now < end) continue;
+      this.#cancelTimer = clock.setTimer(() => {
+        this.#disarm();
+        // Replies may have come meanwhile to what is due.
+        const lateMs = clock.now() - now;
+        this.#afterInput(due, lateMs, () => this.#slice(due, report));
+      }, 0);
+      return;
     }
     this.#reaping = false;
     report.remaining = pending.size;

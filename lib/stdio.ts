@@ -54,7 +54,7 @@ export interface ServeOptions {
   /**
    * How many bytes, about, may wait to be written: beyond them sending fails
    * with error 11. Input is read only while no more than half of them wait, and
-   * no more than 256 KiB.
+   * no more than 1 MiB.
    *
    * @default {134_217_728}
    */
@@ -70,21 +70,21 @@ export interface ServeOptions {
 const READ_BYTES = 65_536;
 const WRITE_BYTES = 65_536;
 /** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
-const PAUSE_BYTES = 262_144;
+const PAUSE_BYTES = 1_048_576;
 const NEWLINE = 10;
 /** A byte order mark, in UTF-8. */
 const BOM = [0xef, 0xbb, 0xbf];
 /**
- * Reads are made by other threads. On a busy machine one that had something to
- * read was seen to take 13 ms, and the process to stand still for 100 ms. So a
- * read that waits shows that the pipe is empty only when it has waited for a
- * while in which the process ran: over this many looks ...
+ * Reads are made by another thread. On a busy machine it was seen to take 13 ms
+ * until one that had something to read was done, and the process to stand still
+ * for 100 ms. So where a timer was late by `LOOK_MS` or more, a read that waits
+ * shows that the pipe is empty only when it still waits after so many looks ...
  */
-const LOOKS = 8;
+const LOOKS_WHEN_LATE = 8;
+/** ... or, if the read before it left the pipe with more, always after so many, ... */
+const LOOKS_FOR_MORE = 50;
 /** ... this many ms apart. */
 const LOOK_MS = 4;
-/** When a read has waited this long, in ms, and no timer was late, one look will do: deadlines of an idle node are kept to the ms. */
-const IDLE_MS = 250;
 /** How long to wait for a reader of stdout that takes nothing, once the node is stopping, in ms. */
 const STALLED_MS = 5000;
 
@@ -209,12 +209,12 @@ class Inbox {
   #reading = false;
   /** How many reads were begun. */
   #begun = 0;
-  /** When the last of them was. */
-  #begunAt = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
   #emptied = 0;
-  /** Who waits in {@linkcode Inbox.caughtUp}, how many reads had been begun when they came, and how many looks it takes. */
-  #waiter: { since: number; looks: number; resolve: () => void } | undefined;
+  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
+  #waiter: { since: number; resolve: () => void } | undefined;
+  /** How many looks show that the pipe is empty. */
+  #looksNeeded = 1;
   #looking = false;
 
   constructor(options: InboxOptions) {
@@ -239,9 +239,8 @@ class Inbox {
    */
   caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    const waitedMs = this.#reading ? performance.now() - this.#begunAt : 0;
-    const looks = waitedMs >= IDLE_MS && lateMs < LOOK_MS ? 1 : LOOKS;
-    this.#waiter = { since: this.#begun, looks, resolve };
+    this.#looksNeeded = lateMs < LOOK_MS ? 1 : LOOKS_WHEN_LATE;
+    this.#waiter = { since: this.#begun, resolve };
     this.#look();
     return promise;
   }
@@ -250,14 +249,21 @@ class Inbox {
   async #look(): Promise<void> {
     if (this.#looking) return;
     this.#looking = true;
+    let begun = 0;
+    let looks = 0;
     while (this.#reading && this.#waiter) {
-      const begun = this.#begun;
+      if (begun !== this.#begun) looks = 0;
+      begun = this.#begun;
       await nextTurn();
       await anotherThread();
       await nextTurn();
       const waiting = this.#reading && this.#begun === begun;
-      this.#waiter.looks = waiting ? this.#waiter.looks - 1 : LOOKS;
-      if (this.#waiter.looks <= 0 || this.#emptied > this.#waiter.since) {
+      const enough = this.#emptied >= begun - 1
+        ? this.#looksNeeded
+        : LOOKS_FOR_MORE;
+      if (
+        (waiting && ++looks >= enough) || this.#emptied > this.#waiter.since
+      ) {
         this.#waiter.resolve();
         this.#waiter = undefined;
       } else if (waiting) await sleep(LOOK_MS);
@@ -268,7 +274,6 @@ class Inbox {
   async #read(): Promise<number | null> {
     await this.#options.ready();
     this.#begun++;
-    this.#begunAt = performance.now();
     this.#reading = true;
     this.#look();
     const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
@@ -281,16 +286,16 @@ class Inbox {
   /** The whole lines that end in what was just read; what follows is kept. */
   #whole(count: number): string {
     const end = this.#kept + count;
-    const bytes = this.#buffer.subarray(0, end);
-    const newline = bytes.lastIndexOf(NEWLINE);
-    if (newline < this.#kept) { // none
+    const fresh = this.#buffer.subarray(this.#kept, end);
+    const rest = this.#kept + fresh.lastIndexOf(NEWLINE) + 1;
+    if (rest === this.#kept) { // no newline
       this.#keep(0, end);
       return "";
     }
-    const start = this.#skipping ? bytes.indexOf(NEWLINE) + 1 : 0;
+    const start = this.#skipping ? fresh.indexOf(NEWLINE) + 1 : 0;
     this.#skipping = false;
-    const text = this.#decode(bytes.subarray(start, newline + 1));
-    this.#keep(newline + 1, end);
+    const text = this.#decode(this.#buffer.subarray(start, rest));
+    this.#keep(rest, end);
     return text;
   }
 
@@ -307,8 +312,9 @@ class Inbox {
     let size = this.#buffer.length;
     if (this.#kept + READ_BYTES > size) size *= 2;
     else if (this.#kept <= READ_BYTES) size = 2 * READ_BYTES;
-    if (size === this.#buffer.length) this.#buffer.copyWithin(0, start, end);
-    else {
+    if (size === this.#buffer.length) {
+      if (start > 0) this.#buffer.copyWithin(0, start, end);
+    } else {
       this.#buffer = new Uint8Array(size);
       this.#buffer.set(line.subarray(0, this.#kept));
     }

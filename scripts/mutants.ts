@@ -9,7 +9,8 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import ts from "typescript";
+// deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
+import ts from "npm:typescript@5.9.3";
 import noFaults from "./no_faults.json" with { type: "json" };
 
 const FILES = [

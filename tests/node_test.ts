@@ -6,39 +6,33 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ErrorCode, RpcError } from "../lib/errors.ts";
-import { type LogLevel, Node, type NodeOptions } from "../lib/node.ts";
+import { Node } from "../lib/node.ts";
 import type { ReapReport } from "../lib/reaper.ts";
+import { TestNode, type TestNodeOptions } from "../lib/testing.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 import { callbacks } from "../lib/workloads/callbacks.ts";
-import { VirtualClock } from "./virtual_clock.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
 
-/** A node under a virtual clock, with what it sent and logged. */
-function setUp(options: NodeOptions & { init?: boolean } = {}) {
-  const clock = new VirtualClock();
-  const sent: Json[] = [];
-  const logged: [LogLevel, string][] = [];
-  const node = new Node({
-    clock,
-    log: (level, text) => logged.push([level, text]),
+/** A node under test, what it sent since init, and short ways to speak with it. */
+function setUp(options: TestNodeOptions = {}) {
+  const test = new TestNode(() => {}, {
+    nodeIds: ["n1", "n2"],
+    services: {},
     ...options,
   });
-  node.connect({ send: (line) => sent.push(JSON.parse(line)) });
-  const receive = (body: Json, src = "c1") =>
-    node.receive(JSON.stringify({ src, dest: "n1", body }));
+  const { clock, node, logged } = test;
+  const sent = test.messages as Json[];
+  sent.length = 0;
+  const receive = (body: Json, src = "c1") => {
+    test.deliver({ src, body });
+  };
   /** Delivers a request; what the node sent meanwhile. */
   function request(body: Json, src?: string): Json[] {
     const before = sent.length;
     receive(body, src);
     return sent.slice(before);
-  }
-  if (options.init ?? true) {
-    receive(
-      { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1", "n2"] },
-      "c0",
-    );
-    sent.length = 0;
   }
   return { clock, node, sent, logged, request, receive };
 }
@@ -238,6 +232,20 @@ Deno.test("a body nested very deeply is answered, with error 13 where it can't b
   node.on("deep", () => ({ deep }));
   const [{ body }] = request({ type: "deep", msg_id: 1 }) as [Json];
   assert(body.type === "deep_ok" || body.code === 13); // it depends on V8's version
+});
+
+Deno.test("the ids that are sent are the node's, whatever the body says, and the body is left as it is", () => {
+  const { node, request, sent } = setUp();
+  const body = { type: "x", msg_id: 99, in_reply_to: 98 };
+  node.on("ask", () => body);
+  assertEquals(request({ type: "ask", msg_id: 5 })[0]!.body, {
+    type: "x",
+    in_reply_to: 5,
+    msg_id: 1,
+  });
+  node.send("n2", body);
+  assertEquals(sent.at(-1)!.body, { type: "x", in_reply_to: 98, msg_id: 2 });
+  assertEquals(body, { type: "x", msg_id: 99, in_reply_to: 98 });
 });
 
 Deno.test("a second handler for a type is refused", () => {
@@ -486,6 +494,36 @@ Deno.test("reaps are reported and logged", () => {
   assertEquals(logged.at(-1), [
     "info",
     "reaped 1 expired callback, the oldest 3000 ms old; 0 pending",
+  ]);
+});
+
+Deno.test("an onReap that throws, or a transport that refuses init_ok, harms nothing else", () => {
+  const clock = new VirtualClock();
+  const logged: string[] = [];
+  const node = new Node({
+    clock,
+    log: (level, text) => void (level === "error" && logged.push(text)),
+    onReap: () => {
+      throw new Error("bad report");
+    },
+  });
+  let full = true;
+  node.connect({
+    send: () => {
+      if (full) throw new RpcError(ErrorCode.temporarilyUnavailable, "full");
+    },
+  });
+  const init = { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] };
+  const line = JSON.stringify({ src: "c0", dest: "n1", body: init });
+  node.receive(line);
+  full = false;
+  node.receive(line);
+  node.rpc("n2", { type: "x" }, () => {});
+  clock.advance(2000);
+  assertEquals(node.stats().reaped, 1);
+  assertEquals(logged, [
+    "a reply failed: RpcError: full",
+    "onReap failed: Error: bad report",
   ]);
 });
 

@@ -157,6 +157,7 @@ Deno.test("a timeout error has code 0 and says who did not answer", () => {
   let error: RpcError | undefined;
   pending.register(0, "n2", 0, 1234.5, (e) => error = e);
   assertEquals(pending.reap(1234.4), { count: 0, oldestAgeMs: 0 });
+  assertEquals(new PendingRpcs(10, rethrow).reap(Infinity).count, 0);
   assertEquals(pending.reap(1300), { count: 1, oldestAgeMs: 1300 });
   assertEquals([error!.code, error!.message], [
     0,

@@ -2,7 +2,7 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { Node, RpcError, systemClock } from "../lib/mod.ts";
 import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 const FAULTY = "tests/faulty_node.ts";
 const posix = Deno.build.os !== "windows";

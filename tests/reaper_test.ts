@@ -2,7 +2,7 @@ import { assert, assertEquals } from "@std/assert";
 import fc from "fast-check";
 import { PendingRpcs } from "../lib/pending_rpcs.ts";
 import { Reaper, type ReapReport } from "../lib/reaper.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 
 /** A reaper under a virtual clock, with what it reported. */
 function setUp(
@@ -185,6 +185,38 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
   );
   assertEquals(turns, [32, 64, 96]); // 4 ms each
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
+});
+
+Deno.test("input that comes between two slices is handled before the next one", async () => {
+  let handled: PromiseWithResolvers<void> | undefined;
+  const { clock, register, settle, pending } = setUp({
+    caughtUp: () => handled?.promise,
+  });
+  for (let i = 0; i < 99; i++) register(10, () => clock.busy(0.125));
+  const last = register(10);
+  clock.advance(10);
+  assertEquals(pending.stats().reaped, 32); // a slice
+  handled = Promise.withResolvers();
+  clock.advance(50);
+  assertEquals(pending.stats().reaped, 32);
+  settle(last);
+  handled.resolve();
+  await handled.promise;
+  handled = undefined;
+  clock.advance(50);
+  const { reaped, replied } = pending.stats();
+  assertEquals([reaped, replied], [99, 1]);
+});
+
+Deno.test("interval mode goes on scanning after a reap that took several slices", () => {
+  const { clock, register, timedOut } = setUp({ intervalMs: 500 });
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  register(800);
+  clock.advance(500);
+  clock.advance(20); // the slices take their time
+  assertEquals([timedOut.length, clock.timers], [100, 1]);
+  clock.advance(500);
+  assertEquals(timedOut.length, 101);
 });
 
 Deno.test("after stop nothing is reaped and no timer is left", async () => {

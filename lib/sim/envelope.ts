@@ -1,0 +1,94 @@
+/** A message on its way. */
+import type { Message } from "../message.ts";
+
+/** A message's line, with what the network has to know of it. */
+export interface Envelope {
+  /** Where it comes from. */
+  readonly src: string;
+  /** Where it goes. */
+  readonly dest: string;
+  /** The line. */
+  readonly line: string;
+  /** The message, once someone had to look into it: see {@linkcode messageOf}. */
+  message: Message | undefined;
+}
+
+/**
+ * The message in an envelope, parsed when first asked for.
+ *
+ * @param envelope The envelope.
+ */
+export function messageOf(envelope: Envelope): Message {
+  return envelope.message ??= JSON.parse(envelope.line) as Message;
+}
+
+/**
+ * An envelope for a message.
+ *
+ * @param message The message.
+ */
+export function seal(message: Message): Envelope {
+  const { src, dest } = message;
+  return { src, dest, line: JSON.stringify(message), message };
+}
+
+/** Opens the lines that a node sends, and checks that they are messages of its own, in order. */
+export class Opener {
+  readonly #src: string;
+  readonly #start: string;
+  #nextId = 0;
+
+  /**
+   * For a node that has sent nothing yet.
+   *
+   * @param src Its id.
+   */
+  constructor(src: string) {
+    this.#src = src;
+    this.#start = `{"src":${JSON.stringify(src)},"dest":"`;
+  }
+
+  /** The `msg_id` of the last line; -1 before the first. */
+  get lastId(): number {
+    return this.#nextId - 1;
+  }
+
+  /**
+   * Opens a line. One that looks like a request as nodes write them is not
+   * parsed, as that would be half of a simulation's work.
+   *
+   * @param line The line.
+   * @returns `undefined` when it is no message from this node with the next `msg_id`.
+   */
+  open(line: string): Envelope | undefined {
+    const { length } = this.#start;
+    if (
+      line.startsWith(this.#start) &&
+      line.endsWith(`,"msg_id":${this.#nextId}}}`) &&
+      !line.includes('"in_reply_to":')
+    ) {
+      const dest = line.slice(length, line.indexOf('"', length));
+      if (!dest.includes("\\")) {
+        this.#nextId++;
+        return { src: this.#src, dest, line, message: undefined };
+      }
+    }
+    const message = this.#parse(line);
+    if (message === undefined) return undefined;
+    this.#nextId++;
+    return { src: message.src, dest: message.dest, line, message };
+  }
+
+  #parse(line: string): Message | undefined {
+    try {
+      const message: Message = JSON.parse(line);
+      const { src, dest, body: { type, msg_id } } = message;
+      return src === this.#src && typeof dest === "string" &&
+          typeof type === "string" && msg_id === this.#nextId
+        ? message
+        : undefined;
+    } catch {
+      return undefined;
+    }
+  }
+}

@@ -1,0 +1,447 @@
+/** The simulated process that a node runs in. */
+import { type Clock, MAX_DELAY_MS } from "../clock.ts";
+import { EventQueue } from "../event_queue.ts";
+import { decode } from "../message.ts";
+import type { Node, NodeOptions, Transport } from "../node.ts";
+import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
+import { type Envelope, Opener } from "./envelope.ts";
+import { type NodeObserver, saysFull } from "./observed_node.ts";
+import type { Random } from "./random.ts";
+
+/** What a simulated process has of the world around it. */
+export interface HostWorld {
+  /** The time in whole µs since the simulation began. */
+  nowUs(): number;
+  /** Calls `fn` at a time in whole µs; returns how to cancel that. */
+  schedule(us: number, fn: () => void): () => void;
+  /** The process begins to do something: {@linkcode Host.endTurn} is to be called once all that follows from it at once is done. */
+  turn(host: Host): void;
+  /** Something goes on after what is running now. */
+  goesOn(): void;
+  /** Carries a message. */
+  carry(host: Host, envelope: Envelope): void;
+  /** Adds an event to the trace: its name, and its other fields as JSON. */
+  trace(name: string, text: string): void;
+  /** An RPC was registered, or has ended. */
+  counted(what: "rpcs" | "replied" | "reaped" | "cancelled"): void;
+  /** An invariant is broken. */
+  violated(invariant: Invariant, text: string, node: string): void;
+}
+
+/** How to make and name a simulated process. */
+export interface HostOptions {
+  /** The node's id. */
+  id: string;
+  /** Makes the node. */
+  create: (options: NodeOptions, observer: NodeObserver, host: Host) => Node;
+  /** The node's options. */
+  nodeOptions: NodeOptions;
+  /** Decides what is handled first, timers or input, after a pause. */
+  random: Random;
+}
+
+/**
+ * A process with one node in it: its input, its timers, its clock, how fast it
+ * computes. It does one thing at a time, a turn: one message, or one timer.
+ */
+export class Host implements NodeObserver {
+  /** The node's id. */
+  readonly id: string;
+  /** How often the process was started. */
+  incarnation = 0;
+  /** How long it takes over a message, in ms. */
+  messageMs = 0;
+  /** How long it takes over an RPC's callback, in ms. */
+  callbackMs = 0;
+  /** The part of all callbacks that throw. */
+  throwProbability = 0;
+  /** How far the wall clock is ahead, in ms. */
+  wallOffsetMs = 0;
+  /** Whether the simulation is ending: periodic work does not run any more. */
+  ending = false;
+  readonly #world: HostWorld;
+  readonly #options: HostOptions;
+  #node: Node | undefined;
+  #account: RpcAccount;
+  #input: Envelope[] = [];
+  #opener: Opener;
+  #timers = new EventQueue();
+  #caughtUp: PromiseWithResolvers<void> | undefined;
+  #paused = false;
+  /** Local time is `#localUs` at `#sinceUs`, and moves at `#rate`. */
+  #localUs = 0;
+  #sinceUs = 0;
+  #rate = 1;
+  /** How long the turn that is running has taken, in µs. */
+  #busyUs = 0;
+  #freeAtUs = 0;
+  #heldUpUntilUs = -Infinity;
+  #wakeAtUs = Infinity;
+  #cancelWake: (() => void) | undefined;
+  #timerTurn = false;
+  #periodicCount = 0;
+
+  /**
+   * A process that has not been started yet.
+   *
+   * @param world What is around it.
+   * @param options Its node's id and options.
+   */
+  constructor(world: HostWorld, options: HostOptions) {
+    this.#world = world;
+    this.#options = options;
+    this.id = options.id;
+    this.#account = this.#newAccount();
+    this.#opener = new Opener(this.id);
+  }
+
+  /** The node; `undefined` while the process is down. */
+  get node(): Node | undefined {
+    return this.#node;
+  }
+
+  /** Starts the process, with an empty memory. */
+  start(): void {
+    this.incarnation++;
+    this.#account = this.#newAccount();
+    this.#timers = new EventQueue();
+    this.#input = [];
+    this.#caughtUp = undefined;
+    this.#periodicCount = 0;
+    this.#opener = new Opener(this.id);
+    this.#freeAtUs = this.#world.nowUs();
+    this.#node = this.#options.create(
+      { ...this.#options.nodeOptions, clock: this.#clock() },
+      this,
+      this,
+    );
+    this.#node.connect(this.#transport());
+  }
+
+  /** Ends the process: its memory, its input and its timers are gone. */
+  crash(): void {
+    this.#node = undefined;
+    this.#paused = false;
+    this.#input = [];
+    this.#timers = new EventQueue();
+  }
+
+  /** Stops the process for a while, as a garbage collection or SIGSTOP would. */
+  pause(): void {
+    this.#paused = true;
+  }
+
+  /** Lets the process go on. */
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#holdUp();
+    this.#wake();
+  }
+
+  /**
+   * Sets how fast the clock runs.
+   *
+   * @param rate How many ms it moves in one.
+   */
+  setRate(rate: number): void {
+    const now = this.#world.nowUs();
+    if (now > this.#sinceUs) { // else it is computing, and its time is counted already
+      this.#localUs = this.#localAt(now);
+      this.#sinceUs = now;
+    }
+    this.#rate = rate;
+    this.#cancelWake?.();
+    this.#wakeAtUs = Infinity;
+    this.#wake();
+  }
+
+  /** What the wall clock says, in ms: it is set, where the other clock only ever moves on. */
+  wallNow(): number {
+    return this.#nowUs() / 1000 + this.wallOffsetMs;
+  }
+
+  /**
+   * Puts a line into the process's input.
+   *
+   * @param envelope The line; garbled, it is no message any more.
+   */
+  arrive(envelope: Envelope): void {
+    if (this.#node === undefined) return;
+    this.#input.push(envelope);
+    if (this.#isFree()) this.#takeTurn();
+    else this.#wake();
+  }
+
+  /** Ends a turn: checks what it led to, and sees to what is next. */
+  endTurn(): void {
+    if (this.#node === undefined) return;
+    if (this.#input.length === 0 && this.#caughtUp !== undefined) {
+      this.#holdUp();
+      this.#caughtUp.resolve();
+      this.#caughtUp = undefined;
+      this.#world.turn(this); // what waits for it runs in a turn of its own
+      this.#world.goesOn();
+      return;
+    }
+    if (this.#busyUs > 0) {
+      this.#freeAtUs = this.#world.nowUs() + this.#busyUs;
+      this.#localUs = this.#nowUs();
+      this.#sinceUs = this.#freeAtUs;
+      this.#busyUs = 0;
+    }
+    if (this.#input.length > 0 || !this.#isFree()) this.#holdUp();
+    const fired = this.#timerTurn && this.#caughtUp === undefined;
+    this.#account.turnEnded(this.#node, fired);
+    this.#timerTurn = false;
+    this.#wake();
+  }
+
+  /** For how long, in ms, RPCs may still be pending. */
+  get drainsInMs(): number {
+    return this.#node === undefined ? 0 : this.#account.drainsInMs;
+  }
+
+  /** Checks that nothing is left when all is quiet. */
+  checkDrained(): void {
+    if (this.#node !== undefined) this.#account.drained(this.#node);
+  }
+
+  /** The `msg_id` of the message that the node sent last; -1 before the first. */
+  lastId(): number {
+    return this.#opener.lastId;
+  }
+
+  /**
+   * An RPC was sent and registered.
+   *
+   * @param id Its message id.
+   * @param dest Where it went.
+   * @param options Its timeout and signal.
+   * @param mayThrow Whether its callback can be made to throw.
+   */
+  registered(
+    id: number,
+    dest: string,
+    options: { timeoutMs?: number; signal?: AbortSignal },
+    mayThrow: boolean,
+  ): ReturnType<NodeObserver["registered"]> {
+    const { incarnation } = this;
+    const timeoutMs = options.timeoutMs ??
+      this.#options.nodeOptions.rpcTimeoutMs ?? 2000;
+    const rpc = this.#account.registered(id, dest, timeoutMs, options.signal);
+    this.#world.counted("rpcs");
+    this.#world.trace("rpc", `"node":"${this.id}","id":${id}`);
+    return (error, reply) => {
+      if (incarnation !== this.incarnation || !this.#node) return false;
+      const costMs = this.callbackMs;
+      const how = this.#account.invoked(rpc, error, reply, costMs);
+      this.#busyUs += costMs * 1000;
+      this.#world.trace("end", `"node":"${this.id}","id":${id},"how":"${how}"`);
+      this.#world.counted(how);
+      if (!mayThrow || !this.#options.random.chance(this.throwProbability)) {
+        return false;
+      }
+      this.#account.threw();
+      return true;
+    };
+  }
+
+  /**
+   * An RPC was refused.
+   *
+   * @param error Why.
+   */
+  refused(error: unknown): void {
+    if (saysFull(error) && !this.#account.full) {
+      this.#violated(
+        "bounded",
+        `an RPC was refused with ${this.#account.pending} pending`,
+      );
+    }
+  }
+
+  /** Something of the node's goes on after what is running now. */
+  goesOn(): void {
+    this.#world.goesOn();
+  }
+
+  /**
+   * Periodic work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  periodic(change: number): void {
+    this.#periodicCount += change;
+  }
+
+  /** Periodic work is due: the timer that fired was none of an RPC's. */
+  ticks(): boolean {
+    this.#timerTurn = false;
+    return !this.ending;
+  }
+
+  /** The node is closing. */
+  closing(): void {
+    this.#account.closing();
+  }
+
+  #newAccount(): RpcAccount {
+    const { maxPending = 1_000_000, reapIntervalMs = 0, inputGraceMs = 2000 } =
+      this.#options.nodeOptions;
+    return new RpcAccount({
+      now: () => this.#nowUs() / 1000,
+      timers: () => this.#timers.size,
+      periodic: () => this.#periodicCount,
+      waitsInInput: (rpc) => this.#waitsInInput(rpc),
+      heldUpUntil: () => this.#heldUpUntilUs / 1000,
+      violated: (invariant, text) => this.#violated(invariant, text),
+    }, { maxPending, reapIntervalMs, inputGraceMs });
+  }
+
+  /** A clock of this incarnation's: what a crash has cut short sets no timers. */
+  #clock(): Clock {
+    const { incarnation } = this;
+    return {
+      now: () => this.#nowUs() / 1000,
+      setTimer: (fn, delayMs) =>
+        incarnation === this.incarnation
+          ? this.#setTimer(fn, delayMs)
+          : () => {},
+    };
+  }
+
+  #transport(): Transport {
+    const { incarnation } = this;
+    return {
+      send: (line) => {
+        if (incarnation !== this.incarnation || !this.#node) return;
+        this.#send(line);
+      },
+      caughtUp: () => {
+        if (this.#input.length === 0) return undefined;
+        this.#caughtUp ??= Promise.withResolvers();
+        return this.#caughtUp.promise;
+      },
+    };
+  }
+
+  #send(line: string): void {
+    const envelope = this.#opener.open(line);
+    if (envelope !== undefined) return this.#world.carry(this, envelope);
+    this.#violated("bad-input", `this is no message of the node's: ${line}`);
+  }
+
+  #setTimer(fn: () => void, delayMs: number): () => void {
+    if (!Number.isInteger(delayMs) || delayMs < 0 || delayMs > MAX_DELAY_MS) {
+      this.#violated("in-proportion", `no timer takes a delay of ${delayMs}`);
+    }
+    const cancel = this.#timers.schedule(this.#nowUs() + delayMs * 1000, fn);
+    this.#wake();
+    return cancel;
+  }
+
+  /** The time on the node's clock, in whole µs. */
+  #nowUs(): number {
+    return this.#localAt(this.#world.nowUs()) + this.#busyUs;
+  }
+
+  #localAt(us: number): number {
+    // While it computes, time has moved on already.
+    const passed = Math.max(0, us - this.#sinceUs);
+    return this.#localUs + Math.floor(passed * this.#rate);
+  }
+
+  #isFree(): boolean {
+    return !this.#paused && this.#world.nowUs() >= this.#freeAtUs;
+  }
+
+  #holdUp(): void {
+    this.#heldUpUntilUs = this.#nowUs();
+  }
+
+  /** Sees to it that what there is to do is done as soon as it can be. */
+  #wake(): void {
+    if (this.#node === undefined || this.#paused) return;
+    const at = this.#nextTurnUs();
+    if (at >= this.#wakeAtUs) return;
+    this.#cancelWake?.();
+    this.#wakeAtUs = at;
+    this.#cancelWake = this.#world.schedule(at, () => {
+      this.#wakeAtUs = Infinity;
+      this.#takeTurn();
+    });
+  }
+
+  #nextTurnUs(): number {
+    const soonest = Math.max(this.#world.nowUs(), this.#freeAtUs);
+    if (this.#input.length > 0) return soonest;
+    const due = this.#timers.nextTime;
+    if (due === Infinity) return Infinity;
+    let at = Math.max(
+      soonest,
+      this.#sinceUs + Math.ceil((due - this.#localUs) / this.#rate),
+    );
+    while (this.#localAt(at) < due) at++; // what rounding may have lost
+    return at;
+  }
+
+  #takeTurn(): void {
+    if (this.#node === undefined || this.#paused) return;
+    if (!this.#isFree()) return this.#wake();
+    const due = this.#timers.nextTime <= this.#nowUs();
+    const readable = this.#input.length > 0;
+    if (due && (!readable || this.#options.random.chance(0.5))) {
+      this.#world.turn(this);
+      this.#timerTurn = true;
+      this.#fire(this.#timers.take());
+    } else if (readable) {
+      this.#world.turn(this);
+      this.#read(this.#input.shift()!);
+    } else this.#wake();
+  }
+
+  #read({ line, message }: Envelope): void {
+    this.#busyUs += this.messageMs * 1000;
+    // What was not parsed yet is no reply.
+    if (message?.body.in_reply_to !== undefined) {
+      this.#account.arrived(message);
+    }
+    try {
+      this.#node!.receive(line);
+    } catch (error) {
+      const invariant = isMessage(line) ? "failures-contained" : "bad-input";
+      this.#violated(invariant, `the node threw ${error} at ${line}`);
+    }
+  }
+
+  #fire(timer: () => void): void {
+    try {
+      timer();
+    } catch (error) {
+      this.#violated(
+        "failures-contained",
+        `a timer of the node's threw ${error}`,
+      );
+    }
+  }
+
+  #waitsInInput(rpc: ObservedRpc): boolean {
+    return this.#input.some(({ message }) =>
+      message?.body.in_reply_to === rpc.id && message.src === rpc.dest
+    );
+  }
+
+  #violated(invariant: Invariant, text: string): void {
+    this.#world.violated(invariant, text, this.id);
+  }
+}
+
+function isMessage(line: string): boolean {
+  try {
+    decode(line);
+    return true;
+  } catch {
+    return false;
+  }
+}

@@ -1,0 +1,435 @@
+/** The design's ten invariants, checked from outside of a node while it runs. */
+import { ErrorCode, type RpcError } from "../errors.ts";
+import type { Body, Message } from "../message.ts";
+import type { Node } from "../node.ts";
+
+/**
+ * The ten things that always hold for a node, by the names under which a
+ * simulation reports the one that broke.
+ */
+export const INVARIANTS = {
+  "exactly-once": "every registered callback is invoked exactly once",
+  "nothing-leaks": "memory and timers follow what is pending now",
+  "never-early":
+    "no callback times out before its deadline, or while its reply can be read",
+  "in-order": "callbacks expire in deadline order, equal ones as registered",
+  "in-proportion": "no timer without need, and no more wake-ups than RPCs",
+  "no-long-stalls": "a reap hands the event loop back after a few ms",
+  "replies-checked":
+    "a reply settles an RPC only if it comes from where the RPC went",
+  "bounded": "no more callbacks are pending than the limit allows",
+  "bad-input": "bad input ends nothing, and only messages are sent",
+  "failures-contained": "a failing callback or handler harms only itself",
+} as const;
+
+/** The name of an invariant. */
+export type Invariant = keyof typeof INVARIANTS;
+
+/** An RPC as seen from outside. */
+export interface ObservedRpc {
+  /** Its message id. */
+  id: number;
+  /** Where it went. */
+  dest: string;
+  /** When it times out, in ms on the node's clock. */
+  deadline: number;
+  /** Cancels it. */
+  signal: AbortSignal | undefined;
+  /** The reply's body, once one has arrived that settles it. */
+  answer: Body | undefined;
+  /** Whether its callback has been invoked. */
+  done: boolean;
+}
+
+/** What the checks need to know of the process that a node runs in. */
+export interface ObservedProcess {
+  /** The time in ms on the node's clock. */
+  now(): number;
+  /** How many of the node's timers are armed. */
+  timers(): number;
+  /** How many functions the node calls periodically. */
+  periodic(): number;
+  /** Whether this RPC's reply has arrived, but was not read yet. */
+  waitsInInput(rpc: ObservedRpc): boolean;
+  /** Until when, in ms on the node's clock, it was last kept from running. */
+  heldUpUntil(): number;
+  /** Reports what broke. */
+  violated(invariant: Invariant, text: string): void;
+}
+
+/** The limits that a node was given. */
+export interface ObservedLimits {
+  /** How many callbacks may be pending. */
+  maxPending: number;
+  /** The interval of the scans in ms; 0 when it is driven by deadlines. */
+  reapIntervalMs: number;
+  /** For how long, in ms, input may keep callbacks from expiring. */
+  inputGraceMs: number;
+}
+
+/** How long a slice of a reap may take in ms, besides the callbacks that it began with. */
+const SLICE_MS = 4;
+const SLICE_STEP = 8;
+/** How many settled RPCs a node must remember. */
+const REMEMBERED = 16_384;
+
+/**
+ * A second, naive account of a node's RPCs, kept beside the node's own: what
+ * is registered, which reply settles what, what may expire. Where the two
+ * differ an invariant is broken.
+ */
+export class RpcAccount {
+  readonly #process: ObservedProcess;
+  readonly #limits: ObservedLimits;
+  readonly #pending: Map<number, ObservedRpc> = new Map();
+  /** Of RPCs that have ended: what another reply to them is. */
+  readonly #ended: Map<number, "duplicate" | "late"> = new Map();
+  #expected: ObservedRpc | undefined;
+  #lastDeadline = -Infinity;
+  #lastId = -1;
+  #expiredInTurn = 0;
+  #expiredMsInTurn = 0;
+  #idleWakes = 0;
+  #closed = false;
+  readonly #counts = {
+    registered: 0,
+    replied: 0,
+    reaped: 0,
+    cancelled: 0,
+    late: 0,
+    duplicate: 0,
+    stray: 0,
+    unknown: 0,
+    failures: 0,
+  };
+
+  /**
+   * An account of a node that has just started.
+   *
+   * @param process What the node runs in.
+   * @param limits The node's limits.
+   */
+  constructor(process: ObservedProcess, limits: ObservedLimits) {
+    this.#process = process;
+    this.#limits = limits;
+  }
+
+  /** How many RPCs are pending. */
+  get pending(): number {
+    return this.#pending.size;
+  }
+
+  /** For how long, in ms, RPCs may still be pending if no more are sent. */
+  get drainsInMs(): number {
+    if (this.pending === 0) return 0;
+    const { reapIntervalMs, inputGraceMs } = this.#limits;
+    const now = this.#process.now();
+    let last = now;
+    for (const { deadline } of this.#pending.values()) {
+      last = Math.max(last, deadline);
+    }
+    return last - now + reapIntervalMs + inputGraceMs;
+  }
+
+  /** Whether no further RPC may be registered now. */
+  get full(): boolean {
+    return this.#pending.size >= this.#limits.maxPending;
+  }
+
+  /**
+   * An RPC was sent and its callback registered.
+   *
+   * @param id The RPC's message id.
+   * @param dest Where it went.
+   * @param timeoutMs When it times out.
+   * @param signal What cancels it.
+   */
+  registered(
+    id: number,
+    dest: string,
+    timeoutMs: number,
+    signal: AbortSignal | undefined,
+  ): ObservedRpc {
+    const rpc: ObservedRpc = {
+      id,
+      dest,
+      deadline: this.#process.now() + timeoutMs,
+      signal,
+      answer: undefined,
+      done: false,
+    };
+    if (this.full) {
+      this.#violated(
+        "bounded",
+        `RPC ${id} was registered although ${this.pending} are pending, the limit being ${this.#limits.maxPending}`,
+      );
+    }
+    this.#pending.set(id, rpc);
+    this.#counts.registered++;
+    return rpc;
+  }
+
+  /**
+   * A reply is about to be handed to the node.
+   *
+   * @param reply The reply.
+   * @returns The RPC that it settles, if it settles one.
+   */
+  arrived(reply: Message): ObservedRpc | undefined {
+    const rpc = this.#pending.get(reply.body.in_reply_to!);
+    if (rpc === undefined) {
+      this.#counts[this.#ended.get(reply.body.in_reply_to!) ?? "unknown"]++;
+    } else if (rpc.dest !== reply.src) this.#counts.stray++;
+    else {
+      rpc.answer = reply.body;
+      this.#ended.set(rpc.id, "duplicate");
+      this.#pending.delete(rpc.id);
+      this.#expected = rpc;
+      return rpc;
+    }
+    return undefined;
+  }
+
+  /**
+   * An RPC's callback was invoked, or its promise settled.
+   *
+   * @param rpc The RPC.
+   * @param error What it was invoked with.
+   * @param reply What it was invoked with.
+   * @param costMs For how long the callback ran, in ms.
+   * @returns How the RPC ended.
+   */
+  invoked(
+    rpc: ObservedRpc,
+    error: RpcError | undefined,
+    reply: Body | undefined,
+    costMs: number,
+  ): "replied" | "reaped" | "cancelled" {
+    if (rpc.done) {
+      this.#violated(
+        "exactly-once",
+        `the callback of RPC ${rpc.id} was invoked a second time`,
+      );
+    }
+    rpc.done = true;
+    this.#pending.delete(rpc.id);
+    if (rpc.answer !== undefined) {
+      this.#checkReply(rpc, rpc.answer, error, reply);
+      this.#counts.replied++;
+      return "replied";
+    }
+    this.#ended.set(rpc.id, "late");
+    if (error === undefined) {
+      this.#violated(
+        "replies-checked",
+        `RPC ${rpc.id} to ${rpc.dest} was settled by a message that is no reply to it`,
+      );
+    } else if (error.code === ErrorCode.timeout) {
+      this.#checkExpiry(rpc);
+      this.#counts.reaped++;
+      this.#expiredInTurn++;
+      this.#expiredMsInTurn += costMs;
+      return "reaped";
+    } else if (!rpc.signal?.aborted && !this.#closed) {
+      this.#violated(
+        "replies-checked",
+        `RPC ${rpc.id} to ${rpc.dest} failed with "${error.message}", which nobody sent`,
+      );
+    }
+    this.#counts.cancelled++;
+    return "cancelled";
+  }
+
+  /** The node is closing: it may cancel what is pending. */
+  closing(): void {
+    this.#closed = true;
+  }
+
+  /** A callback or handler threw: the node must have counted it, and gone on. */
+  threw(): void {
+    this.#counts.failures++;
+  }
+
+  /**
+   * The node has done all that one message or timer made it do.
+   *
+   * @param node The node.
+   * @param timer Whether it was a timer that is not of periodic work.
+   */
+  turnEnded(node: Node, timer: boolean): void {
+    const expected = this.#expected;
+    this.#expected = undefined;
+    if (expected !== undefined && !expected.done) {
+      this.#violated(
+        "exactly-once",
+        `RPC ${expected.id} was answered, but its callback not invoked`,
+      );
+    }
+    if (node.pendingCount !== this.pending) {
+      this.#violated(
+        "nothing-leaks",
+        `${node.pendingCount} callbacks are pending that should be ${this.pending}`,
+      );
+    }
+    if (timer && this.#expiredInTurn === 0) this.#checkWake();
+    this.#checkStall();
+    if (!this.#closed) this.#checkTimers();
+    this.#expiredInTurn = this.#expiredMsInTurn = 0;
+  }
+
+  /**
+   * The simulation is over and all is quiet.
+   *
+   * @param node The node.
+   */
+  drained(node: Node): void {
+    const stats = node.stats();
+    if (this.pending > 0 || stats.pending > 0) {
+      const [rpc] = this.#pending.values();
+      this.#violated(
+        rpc === undefined ? "nothing-leaks" : "exactly-once",
+        `${stats.pending} callbacks are still pending when all is quiet${
+          rpc ? `: RPC ${rpc.id} to ${rpc.dest} never ended` : ""
+        }`,
+      );
+    }
+    const { registered, replied, reaped, cancelled } = this.#counts;
+    const { late, duplicate, stray, unknown } = this.#counts;
+    const counted = { ...stats };
+    const ends = { registered, replied, reaped, cancelled };
+    this.#compare("exactly-once", ends, counted);
+    // What a node has forgotten it may call by another name.
+    const others = registered > REMEMBERED
+      ? {}
+      : { late, duplicate, stray, unknown };
+    this.#compare("replies-checked", others, counted);
+    if (stats.failures < this.#counts.failures) {
+      this.#violated(
+        "failures-contained",
+        `${this.#counts.failures} callbacks threw, but only ${stats.failures} failures were counted`,
+      );
+    }
+  }
+
+  #compare(
+    invariant: Invariant,
+    expected: Record<string, number>,
+    counted: Record<string, number>,
+  ): void {
+    for (const [name, value] of Object.entries(expected)) {
+      if (counted[name] === value) continue;
+      this.#violated(
+        invariant,
+        `the node counted ${
+          counted[name]
+        } RPCs or replies as ${name} that were ${value}`,
+      );
+    }
+  }
+
+  #checkReply(
+    rpc: ObservedRpc,
+    answer: Body,
+    error: RpcError | undefined,
+    reply: Body | undefined,
+  ): void {
+    const right = answer.type === "error"
+      ? error !== undefined && (error.code === answer.code)
+      : error === undefined && reply !== undefined &&
+        reply.type === answer.type &&
+        reply.in_reply_to === rpc.id;
+    if (right) return;
+    this.#violated(
+      "exactly-once",
+      `the callback of RPC ${rpc.id} was not invoked with the reply that had arrived`,
+    );
+  }
+
+  #checkExpiry(rpc: ObservedRpc): void {
+    const now = this.#process.now();
+    const { reapIntervalMs, inputGraceMs } = this.#limits;
+    if (now < rpc.deadline) {
+      this.#violated(
+        "never-early",
+        `RPC ${rpc.id} timed out ${rpc.deadline - now} ms before its deadline`,
+      );
+    }
+    if (
+      now <= rpc.deadline + inputGraceMs && this.#process.waitsInInput(rpc)
+    ) {
+      this.#violated(
+        "never-early",
+        `RPC ${rpc.id} timed out while its reply could be read`,
+      );
+    }
+    const since = Math.max(rpc.deadline, this.#process.heldUpUntil());
+    const lateMs = now - since - this.#expiredMsInTurn;
+    // A timer takes whole ms, and a time is known to the µs.
+    if (lateMs > reapIntervalMs + 1.01) {
+      this.#violated(
+        "exactly-once",
+        `RPC ${rpc.id} timed out ${lateMs} ms late, with nothing in its way`,
+      );
+    }
+    if (
+      rpc.deadline < this.#lastDeadline ||
+      (rpc.deadline === this.#lastDeadline && rpc.id < this.#lastId)
+    ) {
+      this.#violated(
+        "in-order",
+        `RPC ${rpc.id}, due at ${rpc.deadline}, timed out after RPC ${this.#lastId}, due at ${this.#lastDeadline}`,
+      );
+    }
+    this.#lastDeadline = rpc.deadline;
+    this.#lastId = rpc.id;
+  }
+
+  /**
+   * A wake-up for nothing is due to an RPC that was settled since the timer
+   * was armed, or to a deadline that rounding left just ahead of its timer.
+   */
+  #checkWake(): void {
+    this.#idleWakes++;
+    const { registered } = this.#counts;
+    if (
+      this.#limits.reapIntervalMs > 0 || this.#idleWakes <= 2 * registered
+    ) return;
+    this.#violated(
+      "in-proportion",
+      `${this.#idleWakes} timers fired for nothing, with ${registered} RPCs registered`,
+    );
+  }
+
+  #checkStall(): void {
+    const callbackMs = this.#expiredMsInTurn / Math.max(1, this.#expiredInTurn);
+    if (this.#expiredMsInTurn > SLICE_MS + SLICE_STEP * callbackMs + 0.01) {
+      this.#violated(
+        "no-long-stalls",
+        `${this.#expiredInTurn} callbacks expired in one turn of ${this.#expiredMsInTurn} ms`,
+      );
+    }
+  }
+
+  #checkTimers(): void {
+    const timers = this.#process.timers() - this.#process.periodic();
+    // One that was armed for input to be handled, or for the next slice, may be left for a moment.
+    const held = this.#process.heldUpUntil() >= this.#process.now();
+    const needed = this.pending > 0 || this.#expiredInTurn > 0 || held ? 1 : 0;
+    if (timers > needed) {
+      this.#violated(
+        "in-proportion",
+        `${timers} timers are armed while ${this.pending} RPCs are pending`,
+      );
+    }
+    if (timers < 1 && this.pending > 0 && !held) {
+      this.#violated(
+        "exactly-once",
+        `no timer is armed while ${this.pending} RPCs are pending`,
+      );
+    }
+  }
+
+  #violated(invariant: Invariant, text: string): void {
+    this.#process.violated(invariant, text);
+  }
+}

@@ -1,0 +1,242 @@
+/** Whether a history can be explained by operations that each happened at one moment. */
+import type { Finding, HistoryEntry } from "./history.ts";
+import { canonical } from "./services.ts";
+
+/** What an object does when operations happen one after the other. */
+export interface SequentialModel<State> {
+  /** The object's state at the beginning. */
+  initial: State;
+  /**
+   * Does one operation.
+   *
+   * @param state The state before it.
+   * @param entry The operation; what it resulted in counts only if its status is "ok".
+   * @returns The state after it; `undefined` when it can't have had its result in that state.
+   */
+  step(state: State, entry: HistoryEntry): State | undefined;
+}
+
+/** What a search came to. */
+export interface LinearizabilityResult {
+  /** "unknown" when the limit was reached first: that is no pass. */
+  outcome: Finding["outcome"];
+  /** How many steps the search took. */
+  steps: number;
+  /** The operation that no order got past, of the order that got furthest. */
+  stuckAt: HistoryEntry | undefined;
+}
+
+/** An operation's beginning or end, in a doubly linked list in the order of time. */
+interface Moment {
+  entry: HistoryEntry;
+  /** Of a beginning: the end. */
+  end: Moment | undefined;
+  /** The operation's number among those that are searched. */
+  number: number;
+  time: number;
+  previous: Moment | undefined;
+  next: Moment | undefined;
+}
+
+/**
+ * Looks for an order of the operations in which each happened between its
+ * invocation and its answer, and all have the results that they had: the
+ * search of Wing and Gong ("Testing and verifying concurrent objects", 1993)
+ * with Lowe's just-in-time linearization and memory of configurations that
+ * were seen ("Testing for linearizability", 2017), laid out as in Porcupine.
+ *
+ * Operations that failed are left out; those of which nobody knows may have
+ * happened at any time since, or never. What happened at the same instant
+ * counts as concurrent.
+ *
+ * @example
+ * ```ts
+ * import { isLinearizable, registerModel } from "@gyre/node/sim";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const entry = (f: string, invokedAt: number, completedAt: number, value: unknown) => ({
+ *   index: 0, process: "c1", node: "n1", status: "ok" as const, final: false,
+ *   f, invokedAt, completedAt, value, result: value,
+ * });
+ * const write = entry("write", 0, 10, 1);
+ * const { outcome } = isLinearizable([write, entry("read", 5, 7, 1)], registerModel);
+ * assertEquals(outcome, "pass");
+ * const stale = isLinearizable([write, entry("read", 11, 12, 2)], registerModel);
+ * assertEquals(stale.outcome, "fail");
+ * ```
+ *
+ * @param history The operations on one object.
+ * @param model What the object does.
+ * @param maxSteps After how many steps to give up.
+ */
+export function isLinearizable<State>(
+  history: readonly HistoryEntry[],
+  model: SequentialModel<State>,
+  maxSteps = 1_000_000,
+): LinearizabilityResult {
+  const first = momentsOf(history.filter(({ status }) => status !== "fail"));
+  const head: Moment = { ...first.sentinel };
+  if (head.next) head.next.previous = head;
+  const linearized = new Uint32Array(Math.ceil(first.count / 32));
+  const seen = new Set<string>();
+  const path: { moment: Moment; state: State }[] = [];
+  let state = model.initial;
+  let moment = head.next;
+  let furthest = -1;
+  let stuckAt: HistoryEntry | undefined;
+  for (let steps = 0;; steps++) {
+    // Only operations of which nobody knows are left: they need not have happened.
+    if (moment === undefined || moment.time === Infinity) {
+      return { outcome: "pass", steps, stuckAt: undefined };
+    }
+    if (steps >= maxSteps) return { outcome: "unknown", steps, stuckAt };
+    if (moment.end !== undefined) {
+      const after = model.step(state, moment.entry);
+      if (after !== undefined) {
+        flip(linearized, moment.number);
+        const configuration = `${linearized.join()} ${canonical(after)}`;
+        if (!seen.has(configuration)) {
+          seen.add(configuration);
+          path.push({ moment, state });
+          state = after;
+          lift(moment);
+          moment = head.next;
+          continue;
+        }
+        flip(linearized, moment.number);
+      }
+      moment = moment.next;
+      continue;
+    }
+    if (path.length > furthest) {
+      furthest = path.length;
+      stuckAt = moment.entry;
+    }
+    const last = path.pop();
+    if (last === undefined) return { outcome: "fail", steps, stuckAt };
+    state = last.state;
+    flip(linearized, last.moment.number);
+    unlift(last.moment);
+    moment = last.moment.next;
+  }
+}
+
+/** The operations' beginnings and ends in the order of time; at the same time beginnings first. */
+function momentsOf(
+  history: readonly HistoryEntry[],
+): { sentinel: Moment; count: number } {
+  const moments: Moment[] = [];
+  history.forEach((entry, number) => {
+    const common = { entry, number, previous: undefined, next: undefined };
+    const time = entry.status === "ok" ? entry.completedAt : Infinity;
+    const end: Moment = { ...common, end: undefined, time };
+    moments.push({ ...common, end, time: entry.invokedAt }, end);
+  });
+  moments.sort((a, b) =>
+    a.time === b.time
+      ? Number(a.end === undefined) - Number(b.end === undefined)
+      : a.time - b.time
+  );
+  moments.forEach((moment, i) => {
+    moment.previous = moments[i - 1];
+    moment.next = moments[i + 1];
+  });
+  const sentinel = { time: -1, next: moments[0] } as Moment;
+  return { sentinel, count: history.length };
+}
+
+function flip(bits: Uint32Array, number: number): void {
+  bits[number >>> 5]! ^= 1 << (number & 31);
+}
+
+/** Takes an operation out of the list. */
+function lift(moment: Moment): void {
+  for (const one of [moment, moment.end!]) {
+    if (one.previous) one.previous.next = one.next;
+    if (one.next) one.next.previous = one.previous;
+  }
+}
+
+/** Puts an operation back where it was. */
+function unlift(moment: Moment): void {
+  for (const one of [moment.end!, moment]) {
+    if (one.previous) one.previous.next = one;
+    if (one.next) one.next.previous = one;
+  }
+}
+
+/**
+ * A register with `read`, `write` and `cas`, whose value is `[from, to]`; it
+ * holds `null` at the beginning.
+ */
+export const registerModel: SequentialModel<unknown> = {
+  initial: null,
+  step(state, { f, value, result, status }) {
+    switch (f) {
+      case "read":
+        return status !== "ok" || canonical(result) === canonical(state)
+          ? state
+          : undefined;
+      case "write":
+        return value;
+      case "cas": {
+        const [from, to] = value as [unknown, unknown];
+        return canonical(from) === canonical(state) ? to : undefined;
+      }
+      default:
+        throw new Error(`Cannot do '${f}' to a register: read, write or cas`);
+    }
+  },
+};
+
+/**
+ * Checks that a history of registers, one for each key, is linearizable.
+ *
+ * @param history Operations `read`, `write` and `cas`.
+ * @param maxSteps After how many steps for a key to give up.
+ */
+export function checkRegisters(
+  history: readonly HistoryEntry[],
+  maxSteps = 1_000_000,
+): Finding[] {
+  const keys = new Map<string, HistoryEntry[]>();
+  for (const entry of history) {
+    const key = canonical(entry.key);
+    const entries = keys.get(key);
+    if (entries) entries.push(entry);
+    else keys.set(key, [entry]);
+  }
+  return [...keys].map(([key, entries]) => {
+    const { outcome, steps, stuckAt } = isLinearizable(
+      entries,
+      registerModel,
+      maxSteps,
+    );
+    return {
+      check: "linearizable",
+      outcome,
+      text: describe(outcome, key, entries.length, steps, stuckAt),
+    };
+  });
+}
+
+function describe(
+  outcome: Finding["outcome"],
+  key: string,
+  count: number,
+  steps: number,
+  stuckAt: HistoryEntry | undefined,
+): string {
+  switch (outcome) {
+    case "pass":
+      return `key ${key}: ${count} operations in ${steps} steps`;
+    case "unknown":
+      return `key ${key}: nothing found in ${steps} steps, the limit 'maxSteps': this is no pass`;
+    case "fail": {
+      const { index, f, value, result } = stuckAt!;
+      return `key ${key}: no order explains its ${count} operations; none got past operation ${index}, ${f} ${
+        canonical(f === "read" ? result : value)
+      }`;
+    }
+  }
+}

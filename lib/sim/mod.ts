@@ -1,0 +1,111 @@
+/**
+ * A simulated network of real nodes: virtual time, every fault, and one seed
+ * that a run follows from, to the byte.
+ *
+ * @example A node's handlers under crashes and partitions
+ * ```ts
+ * import { echoWorkload, Simulation } from "@gyre/node/sim";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const { violations, counts } = await new Simulation({
+ *   seed: 1,
+ *   nodes: 5,
+ *   setUp: (node) => node.on("echo", ({ body }) => ({ echo: body.echo })),
+ *   workload: echoWorkload,
+ *   faults: ["crash", "partition"],
+ * }).run();
+ * assertEquals(violations, []);
+ * assertEquals(counts.ok > 50, true);
+ * ```
+ *
+ * @module
+ */
+export { EventQueue } from "../event_queue.ts";
+export type { Body, Message } from "../message.ts";
+export type {
+  Handler,
+  HandlerResult,
+  LogLevel,
+  Node,
+  NodeOptions,
+  NodeStats,
+  RpcOptions,
+  SendBody,
+  Transport,
+} from "../node.ts";
+export type { PendingRpcsStats, RpcCallback } from "../pending_rpcs.ts";
+export type { ReapReport } from "../reaper.ts";
+export type { Clock } from "../clock.ts";
+export type { InvalidMessageError } from "../message.ts";
+export type { RpcError } from "../errors.ts";
+export {
+  checkCounter,
+  checkEcho,
+  checkSet,
+  checkUniqueIds,
+} from "./checkers.ts";
+export { diagram } from "./diagram.ts";
+export {
+  type BusyFault,
+  type DriftFault,
+  type Fault,
+  FAULT_KINDS,
+  type FaultKind,
+  type FaultWindow,
+  type MessageFault,
+  type NodeFault,
+  partitionDrops,
+  type PartitionFault,
+  type PartitionShape,
+  planFaults,
+  type SlowFault,
+  type ThrowFault,
+  type WallClockFault,
+} from "./fault.ts";
+export type {
+  Finding,
+  HistoryEntry,
+  Operation,
+  OperationStatus,
+} from "./history.ts";
+export { type Invariant, INVARIANTS } from "./invariants.ts";
+export type { Latency } from "./latency.ts";
+export {
+  checkRegisters,
+  isLinearizable,
+  type LinearizabilityResult,
+  registerModel,
+  type SequentialModel,
+} from "./linearizability.ts";
+export type { NetworkOptions } from "./network.ts";
+export { Random } from "./random.ts";
+export {
+  canonical,
+  type Chooser,
+  LinKv,
+  LinTso,
+  LwwKv,
+  maelstromServices,
+  SeqKv,
+  type Service,
+} from "./services.ts";
+export { shrink, type Shrunk } from "./shrink.ts";
+export type {
+  Check,
+  SimulatedProcess,
+  SimulationCounts,
+  SimulationOptions,
+  SimulationResult,
+  Violation,
+} from "./options.ts";
+export { Simulation } from "./simulation.ts";
+export type { Workload } from "./workload.ts";
+export {
+  broadcastWorkload,
+  callbacksWorkload,
+  echoWorkload,
+  gSetWorkload,
+  linKvWorkload,
+  pnCounterWorkload,
+  uniqueIdsWorkload,
+} from "./workloads.ts";

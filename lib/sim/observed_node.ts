@@ -1,0 +1,190 @@
+/** A node that tells what it is doing. */
+import { ErrorCode, RpcError } from "../errors.ts";
+import type { Body, Message } from "../message.ts";
+import type {
+  Handler,
+  HandlerResult,
+  Node,
+  NodeOptions,
+  RpcOptions,
+  SendBody,
+} from "../node.ts";
+import type { RpcCallback } from "../pending_rpcs.ts";
+
+/** Told what an observed node is doing. */
+export interface NodeObserver {
+  /** The `msg_id` of the message that the node sent last; -1 before the first. */
+  lastId(): number;
+  /**
+   * An RPC was sent and registered.
+   *
+   * @param id Its message id.
+   * @param dest Where it went.
+   * @param options Its options.
+   * @param mayThrow Whether its callback can be made to throw.
+   * @returns Told how it ended; what it returns says whether the callback is to throw.
+   */
+  registered(
+    id: number,
+    dest: string,
+    options: RpcOptions,
+    mayThrow: boolean,
+  ): (error: RpcError | undefined, reply: Body | undefined) => boolean;
+  /**
+   * An RPC was refused.
+   *
+   * @param error Why.
+   */
+  refused(error: unknown): void;
+  /** Something of the node's goes on after what is running now. */
+  goesOn(): void;
+  /**
+   * Periodic work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  periodic(change: number): void;
+  /** Periodic work is due; returns whether it is to run. */
+  ticks(): boolean;
+  /** The node is closing. */
+  closing(): void;
+}
+
+/** Thrown by callbacks on behalf of the fault "throw". */
+class PlannedError extends Error {
+  override name = "PlannedError";
+}
+
+/**
+ * A class of nodes that tell an observer what they are doing, and otherwise
+ * behave as those of the class below.
+ *
+ * @param Base The class of the nodes to observe.
+ */
+export function observed(
+  Base: typeof Node,
+): new (options: NodeOptions, observer: NodeObserver) => Node {
+  return class ObservedNode extends Base {
+    readonly #observer: NodeObserver;
+
+    constructor(options: NodeOptions, observer: NodeObserver) {
+      super(options);
+      this.#observer = observer;
+    }
+
+    override on<B = Body>(type: string, handler: Handler<B>): void {
+      super.on<B>(type, (request: Message<B & Body>) => {
+        const result = handler(request);
+        if (result instanceof Promise) this.#observer.goesOn();
+        return result as HandlerResult;
+      });
+    }
+
+    override every(ms: number, fn: () => unknown): () => void {
+      const stop = super.every(ms, () => {
+        if (!this.#observer.ticks()) return;
+        const result = fn();
+        if (result instanceof Promise) this.#observer.goesOn();
+        return result;
+      });
+      this.#observer.periodic(1);
+      let stopped = false;
+      return () => {
+        stop();
+        if (!stopped) this.#observer.periodic(-1);
+        stopped = true;
+      };
+    }
+
+    override close(graceMs?: number): Promise<void> {
+      this.#observer.closing();
+      this.#observer.goesOn();
+      return super.close(graceMs);
+    }
+
+    override rpc<R = Body>(
+      dest: string,
+      body: SendBody,
+      options?: RpcOptions,
+    ): Promise<R & Body>;
+    override rpc<R = Body>(
+      dest: string,
+      body: SendBody,
+      callback: RpcCallback<R & Body>,
+      options?: RpcOptions,
+    ): number;
+    override rpc<R = Body>(
+      dest: string,
+      body: SendBody,
+      third: RpcOptions | RpcCallback<R & Body> = {},
+      options: RpcOptions = {},
+    ): Promise<R & Body> | number {
+      return typeof third === "function"
+        ? this.#calledBack(dest, body, third as RpcCallback, options)
+        : this.#promised<R>(dest, body, third);
+    }
+
+    #promised<R>(
+      dest: string,
+      body: SendBody,
+      options: RpcOptions,
+    ): Promise<R & Body> {
+      const observer = this.#observer;
+      const before = observer.lastId();
+      const promise = super.rpc<R>(dest, body, options);
+      observer.goesOn();
+      if (observer.lastId() === before) return promise; // refused: it is rejected
+      const ended = observer.registered(
+        observer.lastId(),
+        dest,
+        options,
+        false,
+      );
+      return promise.then((reply) => {
+        observer.goesOn();
+        ended(undefined, reply);
+        return reply;
+      }, (error) => {
+        observer.goesOn();
+        ended(error, undefined);
+        throw error;
+      });
+    }
+
+    #calledBack(
+      dest: string,
+      body: SendBody,
+      callback: RpcCallback,
+      options: RpcOptions,
+    ): number {
+      const observer = this.#observer;
+      // Registered below: no callback is invoked before `rpc` has returned.
+      let ended = (_?: RpcError, __?: Body): boolean => false;
+      let id;
+      try {
+        id = super.rpc(dest, body, (error, reply) => {
+          const throws = ended(error, reply);
+          const result = callback(error, reply);
+          if (result instanceof Promise) observer.goesOn();
+          if (throws) throw new PlannedError("a callback throws, as planned");
+          return result;
+        }, options);
+      } catch (error) {
+        observer.refused(error);
+        throw error;
+      }
+      ended = observer.registered(id, dest, options, true);
+      return id;
+    }
+  };
+}
+
+/**
+ * Whether an error says that too many RPCs are pending.
+ *
+ * @param error What was thrown.
+ */
+export function saysFull(error: unknown): boolean {
+  return error instanceof RpcError &&
+    error.code === ErrorCode.temporarilyUnavailable;
+}

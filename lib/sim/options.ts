@@ -1,0 +1,223 @@
+/** What a simulation is given, and what it comes to. */
+import type { Node, NodeOptions } from "../node.ts";
+import { type Fault, type FaultKind, planFaults } from "./fault.ts";
+import type { Finding, HistoryEntry } from "./history.ts";
+import type { NetworkOptions } from "./network.ts";
+import { Random } from "./random.ts";
+import type { Service } from "./services.ts";
+import type { Workload } from "./workload.ts";
+
+/** What a node's set-up is handed besides the node, for what would otherwise be neither simulated nor repeatable. */
+export interface SimulatedProcess {
+  /** Random numbers of this node's own, from the simulation's seed. */
+  readonly random: Random;
+  /** The wall clock in ms, in place of `Date.now()`: it may jump. */
+  wallNow(): number;
+}
+
+/** A check of the caller's own, made after each thing that a node did. */
+export interface Check {
+  /** Its name. */
+  name: string;
+  /**
+   * Looks at the nodes.
+   *
+   * @param nodes Those that are up, by id.
+   * @param nowMs The simulated time.
+   * @returns What is wrong, if something is.
+   */
+  check(nodes: ReadonlyMap<string, Node>, nowMs: number): string | undefined;
+}
+
+/** Options of a {@linkcode Simulation}. */
+export interface SimulationOptions {
+  /** All that is random follows from it: a whole number from 0 to below 2^53. */
+  seed: number;
+  /**
+   * How many nodes there are: `n1`, `n2`, …
+   *
+   * @default {3}
+   */
+  nodes?: number;
+  /** Sets up a node: its handlers, its periodic work. The function that your `main.ts` uses. */
+  setUp: (node: Node, process: SimulatedProcess) => void;
+  /** Options of the nodes; the clock is the simulation's. */
+  nodeOptions?: Omit<NodeOptions, "clock">;
+  /**
+   * The class of the nodes.
+   *
+   * @default {Node}
+   */
+  nodeClass?: typeof Node;
+  /** The services that there are, by id; by default all four of Maelstrom's. */
+  services?: (random: Random) => Record<string, Service>;
+  /** How long messages take. */
+  network?: NetworkOptions;
+  /**
+   * What goes wrong: these very faults, or these kinds at times that follow
+   * from the seed.
+   *
+   * @default {[]}
+   */
+  faults?: readonly Fault[] | readonly FaultKind[];
+  /** What clients ask; without one there are no clients. */
+  workload?: Workload;
+  /**
+   * How many operations clients ask for.
+   *
+   * @default {100}
+   */
+  operations?: number;
+  /**
+   * How many operations come at a time, within 1 ms; a longer pause follows.
+   *
+   * @default {1}
+   */
+  burst?: number;
+  /**
+   * How many clients there are: `c1`, `c2`, …
+   *
+   * @default as many as nodes
+   */
+  clients?: number;
+  /**
+   * For how long clients ask and things go wrong, in ms; a quiet time follows.
+   *
+   * @default {10_000}
+   */
+  durationMs?: number;
+  /**
+   * How long a client waits for an answer, in ms.
+   *
+   * @default {5000}
+   */
+  clientTimeoutMs?: number;
+  /**
+   * How long the quiet time is, in ms: before the final operations, and again after them.
+   *
+   * @default {10_000}
+   */
+  quietMs?: number;
+  /** Checks of your own. */
+  checks?: readonly Check[];
+  /** Leaves out all faults but those of these numbers, to see what matters. */
+  onlyFaults?: readonly number[] | undefined;
+  /** Leaves out all operations but those of these numbers. */
+  onlyOperations?: readonly number[] | undefined;
+  /** Handed the trace, line by line: JSON, without a newline. */
+  onTrace?: (line: string) => void;
+  /**
+   * After how many events to give up; a simulation that is cut off so has a
+   * violation that says it.
+   *
+   * @default {100_000_000}
+   */
+  maxEvents?: number;
+}
+
+/** Something that should not be. */
+export interface Violation {
+  /** What is broken: one of {@linkcode INVARIANTS}, a check's name, or "limit". */
+  check: string;
+  /** How it shows. */
+  text: string;
+  /** The number of the trace's event at which it did; how many there are where the whole history was checked. */
+  event: number;
+  /** When, in ms of simulated time. */
+  atMs: number;
+  /** The node, if it is one's. */
+  node?: string;
+}
+
+/** What a simulation came to, in numbers. */
+export interface SimulationCounts {
+  /** Messages sent. */
+  messages: number;
+  /** Messages lost: at random, to a partition, to a node that was down. */
+  lost: number;
+  /** Messages that arrived twice. */
+  duplicated: number;
+  /** Messages that arrived garbled. */
+  garbled: number;
+  /** RPCs that nodes sent. */
+  rpcs: number;
+  /** RPCs that ended with their reply. */
+  replied: number;
+  /** RPCs that timed out. */
+  reaped: number;
+  /** RPCs that were cancelled. */
+  cancelled: number;
+  /** Replies that came too late, according to the nodes that are up at the end. */
+  late: number;
+  /** Operations that happened. */
+  ok: number;
+  /** Operations that certainly did not happen. */
+  failed: number;
+  /** Operations of which nobody knows. */
+  unknown: number;
+}
+
+/** What a simulation came to. */
+export interface SimulationResult {
+  /** Its seed. */
+  seed: number;
+  /** The hash of its trace: the same for the same seed and options, everywhere. */
+  hash: string;
+  /** How many lines its trace has. */
+  events: number;
+  /** What was broken; the simulation ends at the first. */
+  violations: Violation[];
+  /** What the checks of the history found; none when the simulation ended early. */
+  findings: Finding[];
+  /** What clients asked and were told. */
+  history: HistoryEntry[];
+  /** What went wrong, as planned. */
+  faults: Fault[];
+  /** Messages, RPCs and operations, counted. */
+  counts: SimulationCounts;
+  /** How much time was simulated, in ms. */
+  simulatedMs: number;
+}
+
+/**
+ * The faults of a simulation: those that it was given, or planned by its seed.
+ *
+ * @param options The simulation's options.
+ * @param nodeIds The nodes' ids.
+ * @param durationMs For how long things may go wrong.
+ */
+export function plannedFaults(
+  { seed, faults = [] }: SimulationOptions,
+  nodeIds: readonly string[],
+  durationMs: number,
+): Fault[] {
+  const kinds = faults.filter((fault) => typeof fault === "string");
+  if (kinds.length === 0) return faults as Fault[];
+  const random = new Random(seed, "faults");
+  return planFaults(random, kinds, nodeIds, durationMs);
+}
+
+/**
+ * Checks that the numbers among the options are in their ranges.
+ *
+ * @param options The simulation's options.
+ * @throws {RangeError} Names the one that is not.
+ */
+export function checkOptions(options: SimulationOptions): void {
+  const { nodes = 3, operations = 100, clients = 1, burst = 1, seed } = options;
+  const whole = { seed, nodes, operations, clients, burst };
+  for (const [name, value] of Object.entries(whole)) {
+    const min = name === "seed" || name === "operations" ? 0 : 1;
+    if (Number.isSafeInteger(value) && value >= min) continue;
+    throw new RangeError(
+      `'${name}' must be a whole number from ${min}: current value is ${value}`,
+    );
+  }
+  const { durationMs = 0, quietMs = 0 } = options;
+  for (const [name, value] of Object.entries({ durationMs, quietMs })) {
+    if (value >= 0 && value <= 1e12) continue;
+    throw new RangeError(
+      `'${name}' must be from 0 to 1e12 ms: current value is ${value}`,
+    );
+  }
+}

@@ -1,0 +1,607 @@
+/** A cluster of real nodes, clients and services in virtual time. */
+import { EventQueue } from "../event_queue.ts";
+import type { Message } from "../message.ts";
+import { Node } from "../node.ts";
+import { Client, type PlannedOperation } from "./client.ts";
+import { type Envelope, messageOf, seal } from "./envelope.ts";
+import type { Fault } from "./fault.ts";
+import type { Finding, HistoryEntry } from "./history.ts";
+import { Host, type HostWorld } from "./host.ts";
+import type { Invariant } from "./invariants.ts";
+import { nextMacrotask } from "./macrotask.ts";
+import { Network } from "./network.ts";
+import { observed } from "./observed_node.ts";
+import {
+  type Check,
+  checkOptions,
+  plannedFaults,
+  type SimulationCounts,
+  type SimulationOptions,
+  type SimulationResult,
+  type Violation,
+} from "./options.ts";
+import { Random } from "./random.ts";
+import { maelstromServices, type Service } from "./services.ts";
+import { Trace } from "./trace.ts";
+import type { Workload } from "./workload.ts";
+
+/** How a message travels. */
+interface Route {
+  /** The message's number in the trace. */
+  number: number;
+  /** Which incarnation of its sender sent it; 0 for clients and services. */
+  from: number;
+  /** Of a reply: the only incarnation of its receiver that it reaches. */
+  to: number | undefined;
+}
+
+/** How often handlers may send another RPC when one has ended, after the end. */
+const DRAIN_ROUNDS = 20;
+/** How many turns of the microtask queue are waited for what nothing announces. */
+const TURNS = 4;
+
+/**
+ * A simulation: real nodes in virtual time. It knows of no real clock, of no
+ * random number but those from its seed, and does one thing after the other.
+ *
+ * What a node does is over, promises and all, before anything else happens:
+ * after a turn in which a handler was async, an RPC awaited, or a message sent
+ * from a promise, the simulation waits until no microtask is left, and
+ * otherwise for four turns of the microtask queue, which is much quicker.
+ *
+ * @example
+ * ```ts
+ * import { Simulation } from "@gyre/node/sim";
+ * import { callbacks } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const run = () =>
+ *   new Simulation({ seed: 7, nodes: 5, setUp: callbacks, faults: ["crash"] }).run();
+ * const [one, another] = [await run(), await run()];
+ * assertEquals(one.violations, []);
+ * assertEquals(one.hash, another.hash);
+ * ```
+ */
+export class Simulation {
+  readonly #options: SimulationOptions;
+  readonly #queue = new EventQueue();
+  readonly #trace: Trace;
+  readonly #network: Network;
+  readonly #hosts: Map<string, Host> = new Map();
+  readonly #clients: Map<string, Client> = new Map();
+  readonly #services: Map<string, Service>;
+  readonly #faults: Fault[];
+  readonly #active: Set<Fault> = new Set();
+  readonly #nodeIds: string[];
+  readonly #history: HistoryEntry[] = [];
+  readonly #violations: Violation[] = [];
+  /** Of each node that restarted: which incarnation sent the requests that are being answered. */
+  readonly #askers: Map<string, number[]> = new Map();
+  readonly #counts: SimulationCounts = {
+    messages: 0,
+    lost: 0,
+    duplicated: 0,
+    garbled: 0,
+    rpcs: 0,
+    replied: 0,
+    reaped: 0,
+    cancelled: 0,
+    late: 0,
+    ok: 0,
+    failed: 0,
+    unknown: 0,
+  };
+  readonly #tracksAskers: boolean;
+  #nowUs = 0;
+  #endUs = 0;
+  /** The time of which `#lineStart` tells. */
+  #lineStartUs = -1;
+  #lineStart = "";
+  #turnOf: Host | undefined;
+  #goesOn = false;
+  #messages = 0;
+  #events = 0;
+  #ran = false;
+
+  /**
+   * Plans a simulation.
+   *
+   * @param options What is simulated.
+   * @throws {RangeError} An option is out of range.
+   */
+  constructor(options: SimulationOptions) {
+    checkOptions(options);
+    this.#options = options;
+    const { seed, nodes = 3, durationMs = 10_000 } = options;
+    this.#trace = new Trace(options.onTrace);
+    this.#network = new Network(new Random(seed, "network"), options.network);
+    this.#services = new Map(
+      Object.entries(
+        (options.services ?? maelstromServices)(new Random(seed, "services")),
+      ),
+    );
+    this.#nodeIds = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
+    this.#faults = plannedFaults(options, this.#nodeIds, durationMs);
+    this.#tracksAskers = this.#faults.some(({ kind }) => kind === "crash");
+    for (const id of this.#nodeIds) this.#hosts.set(id, this.#newHost(id));
+  }
+
+  /**
+   * Runs it, once.
+   *
+   * @throws {Error} It has been run before.
+   */
+  async run(): Promise<SimulationResult> {
+    if (this.#ran) {
+      throw new Error("Cannot run a simulation twice: make another one");
+    }
+    this.#ran = true;
+    const { durationMs = 10_000, quietMs = 10_000 } = this.#options;
+    this.#plan(durationMs, quietMs);
+    this.#endUs = (durationMs + 2 * quietMs) * 1000;
+    await this.#run();
+    await this.#drain();
+    const findings = this.#violations.length > 0 ? [] : this.#atTheEnd();
+    return {
+      seed: this.#options.seed,
+      hash: this.#trace.hash,
+      events: this.#trace.lines,
+      violations: this.#violations,
+      findings,
+      history: this.#history,
+      faults: this.#faults,
+      counts: this.#counts,
+      simulatedMs: this.#nowUs / 1000,
+    };
+  }
+
+  /** Lets periodic work rest, and waits until what is pending must have ended. */
+  async #drain(): Promise<void> {
+    const hosts = [...this.#hosts.values()];
+    for (const host of hosts) host.ending = true;
+    for (let round = 0; round < DRAIN_ROUNDS; round++) {
+      const ms = Math.max(...hosts.map(({ drainsInMs }) => drainsInMs));
+      if (ms === 0) return;
+      this.#endUs += Math.ceil(ms * 1000);
+      await this.#run();
+    }
+  }
+
+  /** Does what is to happen until the end, which may move on meanwhile. */
+  async #run(): Promise<void> {
+    const { maxEvents = 100_000_000 } = this.#options;
+    while (
+      this.#queue.nextTime <= this.#endUs && this.#violations.length === 0
+    ) {
+      if (++this.#events > maxEvents) {
+        this.#violated("limit", `more than 'maxEvents' events: ${maxEvents}`);
+        return;
+      }
+      this.#nowUs = this.#queue.nextTime;
+      this.#queue.take()();
+      while (this.#turnOf !== undefined) {
+        const host: Host = this.#turnOf;
+        this.#turnOf = undefined;
+        for (let i = 0; i < TURNS && !this.#goesOn; i++) await null;
+        if (this.#goesOn) {
+          await nextMacrotask();
+          this.#goesOn = false;
+        }
+        host.endTurn();
+        if (this.#options.checks) this.#runChecks(this.#options.checks);
+      }
+    }
+  }
+
+  #plan(durationMs: number, quietMs: number): void {
+    const { seed, onlyFaults } = this.#options;
+    const random = new Random(seed, "plan");
+    for (const id of this.#nodeIds) {
+      // Others may write to a node before its init has arrived.
+      this.#at(random.int(20_000), () => this.#start(id));
+    }
+    this.#faults.forEach((fault, index) => {
+      if (onlyFaults && !onlyFaults.includes(index)) return;
+      this.#at(fault.at * 1000, () => this.#begin(fault, index));
+      this.#at(fault.until * 1000, () => this.#end(fault, index));
+    });
+    if (this.#options.workload) {
+      this.#planOperations(this.#options.workload, random, durationMs, quietMs);
+    }
+  }
+
+  #planOperations(
+    workload: Workload,
+    random: Random,
+    durationMs: number,
+    quietMs: number,
+  ): void {
+    const {
+      operations = 100,
+      burst = 1,
+      clients = this.#nodeIds.length,
+      clientTimeoutMs = 5000,
+      onlyOperations,
+    } = this.#options;
+    for (let i = 1; i <= clients; i++) {
+      const client = this.#newClient(`c${i}`, workload, clientTimeoutMs);
+      this.#clients.set(client.id, client);
+    }
+    const all = [...this.#clients.values()];
+    const stepUs = durationMs * 1000 / Math.max(1, operations);
+    for (let index = 0; index < operations; index++) {
+      const operation = workload.generate(random, index, this.#nodeIds);
+      const node = random.pick(this.#nodeIds);
+      const client = random.pick(all);
+      const at = Math.floor((index - index % burst) * stepUs) +
+        random.int(burst === 1 ? Math.ceil(stepUs) : 1000);
+      if (onlyOperations && !onlyOperations.includes(index)) continue;
+      this.#at(at, () => client.ask({ index, operation, node, final: false }));
+    }
+    const final = workload.final?.();
+    const planned = final === undefined ? [] : this.#nodeIds.map((node, i) => ({
+      index: operations + i,
+      operation: final,
+      node,
+      final: true,
+    }));
+    this.#askAtLast(planned, all, (durationMs + quietMs) * 1000, quietMs);
+  }
+
+  /** Waits until clients have nothing more to do, and asks the final operations. */
+  #askAtLast(
+    planned: readonly PlannedOperation[],
+    clients: readonly Client[],
+    atUs: number,
+    quietMs: number,
+  ): void {
+    this.#at(atUs, () => {
+      if (clients.some(({ busy }) => busy)) {
+        const laterUs = Math.max(1, quietMs) * 1000;
+        this.#endUs += laterUs;
+        return this.#askAtLast(planned, clients, atUs + laterUs, quietMs);
+      }
+      planned.forEach((one, i) => clients[i % clients.length]!.ask(one));
+    });
+  }
+
+  #atTheEnd(): Finding[] {
+    for (const host of this.#hosts.values()) {
+      host.checkDrained();
+      const stats = host.node?.stats();
+      this.#counts.late += stats?.late ?? 0;
+    }
+    for (const { status } of this.#history) {
+      this.#counts[
+        status === "ok" ? "ok" : status === "fail" ? "failed" : "unknown"
+      ]++;
+    }
+    const findings = this.#options.workload?.check(this.#history) ?? [];
+    for (const { check, outcome, text } of findings) {
+      if (outcome === "fail") this.#violated(check, text);
+    }
+    return findings;
+  }
+
+  #runChecks(checks: readonly Check[]): void {
+    const nodes = new Map<string, Node>();
+    for (const { id, node } of this.#hosts.values()) {
+      if (node) nodes.set(id, node);
+    }
+    for (const { name, check } of checks) {
+      const text = check(nodes, this.#nowUs / 1000);
+      if (text !== undefined) this.#violated(name, text);
+    }
+  }
+
+  #at(us: number, fn: () => void): void {
+    this.#queue.add(us, fn);
+  }
+
+  #newHost(id: string): Host {
+    const { seed, setUp, nodeOptions = {}, nodeClass = Node } = this.#options;
+    const ObservedNode = observed(nodeClass);
+    const world: HostWorld = {
+      nowUs: () => this.#nowUs,
+      schedule: (us, fn) => this.#queue.schedule(us, fn),
+      turn: (host) => this.#turnOf = host,
+      goesOn: () => this.#goesOn = true,
+      carry: (host, envelope) => {
+        if (this.#turnOf === undefined) this.#goesOn = true; // sent from a promise
+        this.#carry(envelope, host);
+      },
+      trace: (name, text) => this.#traceEvent(name, text),
+      counted: (what) => this.#counts[what]++,
+      violated: (invariant: Invariant, text, node) =>
+        this.#violated(invariant, text, node),
+    };
+    return new Host(world, {
+      id,
+      nodeOptions,
+      random: new Random(seed, `host ${id}`),
+      create: (options, observer, host) => {
+        const node = new ObservedNode(options, observer);
+        setUp(node, {
+          random: new Random(seed, `node ${id} ${host.incarnation}`),
+          wallNow: () => host.wallNow(),
+        });
+        return node;
+      },
+    });
+  }
+
+  #newClient(id: string, workload: Workload, timeoutMs: number): Client {
+    return new Client(
+      id,
+      {
+        nowUs: () => this.#nowUs,
+        schedule: (us, fn) => this.#queue.schedule(us, fn),
+        request: (message) => this.#carry(seal(message)),
+        recorded: (entry) => this.#recorded(entry),
+      },
+      workload,
+      timeoutMs,
+    );
+  }
+
+  #recorded(entry: HistoryEntry): void {
+    const begins = entry.completedAt === Infinity &&
+      entry.error === undefined;
+    if (begins) this.#history.push(entry);
+    this.#traceEvent(
+      begins ? "invoke" : "complete",
+      begins ? asked(entry) : told(entry),
+    );
+  }
+
+  /** Starts a node's process and sends it its `init`, which always arrives. */
+  #start(id: string): void {
+    const host = this.#hosts.get(id)!;
+    if (host.node !== undefined) return;
+    host.start();
+    this.#traceEvent("start", `"node":"${id}"`);
+    const envelope = seal({
+      src: "c0",
+      dest: id,
+      body: {
+        type: "init",
+        msg_id: host.incarnation,
+        node_id: id,
+        node_ids: this.#nodeIds,
+      },
+    });
+    const number = this.#sent(envelope.line);
+    this.#at(this.#nowUs + 1000, () => {
+      this.#traceEvent("recv", `"m":${number}`);
+      host.arrive(envelope);
+    });
+  }
+
+  #begin(fault: Fault, index: number): void {
+    this.#active.add(fault);
+    const { at: _, until: __, ...what } = fault;
+    this.#traceEvent(
+      "fault",
+      `"fault":${index},${JSON.stringify(what).slice(1, -1)}`,
+    );
+    this.#network.begin(fault);
+    if (fault.kind === "crash") this.#hosts.get(fault.node)?.crash();
+    else if (fault.kind === "pause") this.#hosts.get(fault.node)?.pause();
+    else this.#adjust();
+  }
+
+  #end(fault: Fault, index: number): void {
+    this.#active.delete(fault);
+    this.#traceEvent("heal", `"fault":${index}`);
+    this.#network.end(fault);
+    if (fault.kind === "crash" && !this.#isUnder("crash", fault.node)) {
+      if (this.#hosts.has(fault.node)) this.#start(fault.node);
+    } else if (fault.kind === "pause" && !this.#isUnder("pause", fault.node)) {
+      this.#hosts.get(fault.node)?.resume();
+    } else this.#adjust();
+  }
+
+  #isUnder(kind: "crash" | "pause", node: string): boolean {
+    for (const fault of this.#active) {
+      if (fault.kind === kind && fault.node === node) return true;
+    }
+    return false;
+  }
+
+  /** Sets each process's clocks and speed to what the faults that act now make of them. */
+  #adjust(): void {
+    for (const host of this.#hosts.values()) {
+      let rate = 1;
+      host.messageMs = host.callbackMs = host.wallOffsetMs = 0;
+      host.throwProbability = 0;
+      for (const fault of this.#active) {
+        if (fault.kind === "throw") host.throwProbability = fault.probability;
+        if (!("node" in fault) || fault.node !== host.id) continue;
+        if (fault.kind === "drift") rate = fault.rate;
+        if (fault.kind === "wall-clock") host.wallOffsetMs += fault.byMs;
+        if (fault.kind === "busy") {
+          host.messageMs = fault.messageMs;
+          host.callbackMs = fault.callbackMs;
+        }
+      }
+      host.setRate(rate);
+    }
+  }
+
+  /** Numbers a message and writes it down. */
+  #sent(line: string): number {
+    this.#counts.messages++;
+    const number = this.#messages++;
+    this.#trace.add(
+      `${this.#traceStart()}"send","m":${number},${line.slice(1)}`,
+    );
+    return number;
+  }
+
+  /**
+   * Carries a message.
+   *
+   * @param envelope The message.
+   * @param from The process that sends it, if it is one.
+   * @param asker Of a service's reply: the incarnation of the node that asked.
+   */
+  #carry(envelope: Envelope, from?: Host, asker?: number): void {
+    const { src, dest, line } = envelope;
+    const number = this.#sent(line);
+    const route: Route = {
+      number,
+      from: from?.incarnation ?? 0,
+      to: asker ?? this.#askerOf(envelope),
+    };
+    if (
+      envelope.message?.body.in_reply_to !== undefined &&
+      this.#hosts.has(dest) && this.#network.strays()
+    ) this.#stray(envelope.message);
+    if (this.#network.loses()) return this.#lose(number, "loss");
+    const client = this.#clients.has(src) || this.#clients.has(dest);
+    const doubled = this.#network.doubles();
+    if (doubled) this.#counts.duplicated++;
+    for (let copies = doubled ? 2 : 1; copies > 0; copies--) {
+      const us = this.#network.latencyUs(src, dest, client);
+      this.#at(
+        this.#nowUs + us,
+        () => this.#deliver(envelope, route, !doubled),
+      );
+    }
+  }
+
+  /** Lets a reply arrive from a sender that was not asked. */
+  #stray(reply: Message): void {
+    const src = reply.src === "nobody" ? "no one" : "nobody";
+    const envelope = seal({ ...reply, src });
+    const route = { number: this.#sent(envelope.line), from: 0, to: undefined };
+    const us = this.#network.latencyUs(src, reply.dest, false);
+    this.#at(this.#nowUs + us, () => this.#deliver(envelope, route, false));
+  }
+
+  /**
+   * Delivers a message, now. One that arrives twice is not garbled: else the
+   * one copy might be refused for certain, and the other one obeyed.
+   */
+  #deliver(
+    envelope: Envelope,
+    { number, from, to }: Route,
+    garbles: boolean,
+  ): void {
+    const { src, dest, line } = envelope;
+    if (this.#network.separates(src, dest)) {
+      return this.#lose(number, "partition");
+    }
+    const host = this.#hosts.get(dest);
+    if (host?.node !== undefined) {
+      if (to !== undefined && to !== host.incarnation) {
+        return this.#lose(number, "asker is gone");
+      }
+      if (garbles && this.#network.garbles()) {
+        this.#counts.garbled++;
+        this.#traceEvent("recv", `"m":${number},"garbled":true`);
+        const garbled = this.#network.garble(line);
+        return host.arrive({ src, dest, line: garbled, message: undefined });
+      }
+      this.#traceEvent("recv", `"m":${number}`);
+      this.#remember(envelope, from);
+      return host.arrive(envelope);
+    }
+    const client = this.#clients.get(dest);
+    const service = this.#services.get(dest);
+    if (client === undefined && service === undefined) {
+      return this.#lose(number, host ? "down" : "nobody");
+    }
+    this.#traceEvent("recv", `"m":${number}`);
+    const message = messageOf(envelope);
+    if (client) client.receive(message);
+    else if (message.body.in_reply_to === undefined) {
+      this.#serve(service!, message, from);
+    }
+  }
+
+  #serve(service: Service, request: Message, asker: number): void {
+    const { src, dest, body } = request;
+    const reply = seal({
+      src: dest,
+      dest: src,
+      body: { ...service.handle(request), in_reply_to: body.msg_id! },
+    });
+    this.#carry(reply, undefined, this.#hosts.has(src) ? asker : undefined);
+  }
+
+  #lose(number: number, why: string): void {
+    this.#counts.lost++;
+    this.#traceEvent("lost", `"m":${number},"why":"${why}"`);
+  }
+
+  /**
+   * Notes which incarnation of a node sent a request. A node that restarts
+   * counts its messages from 0 again; as with connections that end with their
+   * process, no answer to what it asked before may reach it.
+   */
+  #remember(envelope: Envelope, asker: number): void {
+    if (!this.#tracksAskers || asker === 0) return;
+    const { src, dest, body } = messageOf(envelope);
+    if (body.in_reply_to !== undefined) return;
+    const key = `${src} ${dest} ${body.msg_id}`;
+    const askers = this.#askers.get(key);
+    if (askers) askers.push(asker);
+    else this.#askers.set(key, [asker]);
+  }
+
+  /** Which incarnation of a node asked for what a reply answers; `undefined` when it does not matter. */
+  #askerOf({ message }: Envelope): number | undefined {
+    if (!this.#tracksAskers || message?.body.in_reply_to === undefined) {
+      return undefined;
+    }
+    const { src, dest, body } = message;
+    const key = `${dest} ${src} ${body.in_reply_to}`;
+    const askers = this.#askers.get(key);
+    const asker = askers?.shift();
+    if (askers?.length === 0) this.#askers.delete(key);
+    return asker;
+  }
+
+  #traceEvent(name: string, text: string): void {
+    this.#trace.add(`${this.#traceStart()}"${name}",${text}}`);
+  }
+
+  /** The start of a line of the trace; writing the time anew for each would take long. */
+  #traceStart(): string {
+    if (this.#lineStartUs !== this.#nowUs) {
+      this.#lineStartUs = this.#nowUs;
+      this.#lineStart = `{"t":${this.#nowUs / 1000},"e":`;
+    }
+    return this.#lineStart;
+  }
+
+  #violated(check: string, text: string, node?: string): void {
+    const event = this.#trace.lines;
+    this.#traceEvent(
+      "violation",
+      JSON.stringify({ check, text, node }).slice(1, -1),
+    );
+    this.#violations.push({
+      check,
+      text,
+      event,
+      atMs: this.#nowUs / 1000,
+      ...(node === undefined ? {} : { node }),
+    });
+  }
+}
+
+function asked({ index, f, key, value, node, process }: HistoryEntry): string {
+  return `"op":${index},"f":"${f}","node":"${node}","process":"${process}"` +
+    field("key", key) + field("value", value);
+}
+
+function told({ index, status, result, error }: HistoryEntry): string {
+  return `"op":${index},"status":"${status}"` +
+    field("result", result) + field("error", error);
+}
+
+function field(name: string, value: unknown): string {
+  return value === undefined ? "" : `,"${name}":${JSON.stringify(value)}`;
+}

@@ -1,0 +1,127 @@
+/** Workloads for simulated clients: Maelstrom's, and the exercise's. */
+import {
+  checkCounter,
+  checkEcho,
+  checkSet,
+  checkUniqueIds,
+} from "./checkers.ts";
+import { checkRegisters } from "./linearizability.ts";
+import type { Workload } from "./workload.ts";
+
+/** How many keys `lin-kv` uses at the same time, and for how many operations. */
+const KEYS = 3;
+const OPERATIONS_PER_KEY = 60;
+/** The values that are written: few, so that a compare-and-set has a chance. */
+const VALUES = 5;
+
+/** `echo`: what is sent comes back. */
+export const echoWorkload: Workload = {
+  generate: (_, index) => ({ f: "echo", value: `please echo ${index}` }),
+  request: ({ value }) => ({ type: "echo", echo: value }),
+  result: (_, reply) => reply.echo,
+  check: (history) => checkEcho(history),
+};
+
+/**
+ * The exercise's messages: RPCs that nobody waits for to nodes that answer, to
+ * one that refuses and to one that does not exist, echoes, and the count of
+ * pending callbacks, which is 0 at the end.
+ */
+export const callbacksWorkload: Workload = {
+  generate(random, index, nodes) {
+    if (random.chance(0.6)) {
+      const target = random.pick([...nodes, "nobody"]);
+      const type = random.chance(0.8) ? "echo" : "unheard-of";
+      return { f: "fire", value: { target, payload: { type, echo: index } } };
+    }
+    return random.chance(0.5)
+      ? { f: "echo", value: index }
+      : { f: "pending", key: "pending" };
+  },
+  request({ f, value }) {
+    if (f === "echo") return { type: "echo", echo: value };
+    if (f === "pending") return { type: "pending_count" };
+    return { type: "send_fire_forget", ...(value as Record<string, unknown>) };
+  },
+  result: ({ f }, { echo, count, pending }) =>
+    f === "echo" ? echo : f === "pending" ? count : pending,
+  final: () => ({ f: "pending", key: "pending" }),
+  check(history) {
+    const wrong = history.filter(({ f, status, final, result }) =>
+      f === "pending" && status === "ok" &&
+      (!Number.isSafeInteger(result) || (result as number) < 0 ||
+        (final && result !== 0))
+    );
+    return [
+      ...checkEcho(history),
+      ...wrong.map(({ index, node, result, final }) => ({
+        check: "drained",
+        outcome: "fail" as const,
+        text:
+          `operation ${index}: ${node} said that ${result} callbacks are pending${
+            final ? " when all is quiet" : ""
+          }`,
+      })),
+    ];
+  },
+};
+
+/** `unique-ids`: no id is handed out twice. */
+export const uniqueIdsWorkload: Workload = {
+  generate: () => ({ f: "generate" }),
+  request: () => ({ type: "generate" }),
+  result: (_, reply) => reply.id,
+  check: (history) => checkUniqueIds(history),
+};
+
+/** `lin-kv`: linearizable registers with `read`, `write` and `cas`. */
+export const linKvWorkload: Workload = {
+  generate(random, index) {
+    // New keys now and then: the search's time grows with the operations on a key.
+    const key = Math.floor(index / (KEYS * OPERATIONS_PER_KEY)) * KEYS +
+      random.int(KEYS);
+    const f = random.pick(["read", "write", "cas"]);
+    if (f === "read") return { f, key };
+    const value = random.int(VALUES);
+    return f === "write"
+      ? { f, key, value }
+      : { f, key, value: [value, random.int(VALUES)] };
+  },
+  request({ f, key, value }) {
+    if (f === "read") return { type: f, key };
+    if (f === "write") return { type: f, key, value };
+    const [from, to] = value as [number, number];
+    return { type: f, key, from, to };
+  },
+  check: (history) => checkRegisters(history),
+};
+
+/** `g-set`: a set that grows, complete on every node at the end. */
+export const gSetWorkload: Workload = {
+  generate: (random, index) =>
+    random.chance(0.8) ? { f: "add", value: index } : { f: "read" },
+  request: ({ f, value }) =>
+    f === "add" ? { type: "add", element: value } : { type: "read" },
+  final: () => ({ f: "read" }),
+  check: checkSet,
+};
+
+/** `broadcast`: what one node is told all know at the end. */
+export const broadcastWorkload: Workload = {
+  ...gSetWorkload,
+  request: ({ f, value }) =>
+    f === "add" ? { type: "broadcast", message: value } : { type: "read" },
+  result: (_, reply) => reply.messages,
+};
+
+/** `pn-counter`: a counter that goes up and down, right on every node at the end. */
+export const pnCounterWorkload: Workload = {
+  generate: (random) =>
+    random.chance(0.8)
+      ? { f: "add", value: random.int(11) - 5 }
+      : { f: "read" },
+  request: ({ f, value }) =>
+    f === "add" ? { type: "add", delta: value } : { type: "read" },
+  final: () => ({ f: "read" }),
+  check: checkCounter,
+};

@@ -1,0 +1,196 @@
+/**
+ * Tests of your own nodes, without a network and without waiting: a node with
+ * a virtual clock and a captured transport.
+ *
+ * @example A node that asks another one, and gives up on it
+ * ```ts
+ * import { TestNode } from "@gyre/node/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const test = new TestNode((node) => {
+ *   node.on("ask", async () => ({ answer: (await node.rpc("n2", { type: "get" })).value }));
+ * });
+ * await test.deliver({ src: "c1", body: { type: "ask", msg_id: 1 } });
+ * assertEquals(test.sent()[0]?.dest, "n2");
+ * await test.advance(2000);
+ * assertEquals(test.sent()[0]?.body.code, 0); // timeout
+ * ```
+ *
+ * @module
+ */
+import { type Body, decode, type Message } from "./message.ts";
+import { type LogLevel, Node, type NodeOptions } from "./node.ts";
+import {
+  type Chooser,
+  maelstromServices,
+  type Service,
+} from "./sim/services.ts";
+import { VirtualClock } from "./virtual_clock.ts";
+
+export type { Body, Chooser, LogLevel, Message, NodeOptions, Service };
+export { LinKv, LinTso, LwwKv, SeqKv } from "./sim/services.ts";
+export { VirtualClock };
+
+/** Options of a {@linkcode TestNode}: a node's own, and who it is. */
+export interface TestNodeOptions extends Omit<NodeOptions, "clock"> {
+  /**
+   * The id that the node is given.
+   *
+   * @default {"n1"}
+   */
+  nodeId?: string;
+  /**
+   * The ids of the cluster's nodes.
+   *
+   * @default {["n1", "n2", "n3"]}
+   */
+  nodeIds?: string[];
+  /**
+   * Whether the node is sent its `init` at once; its `init_ok` is not among
+   * what {@linkcode TestNode.sent} returns.
+   *
+   * @default {true}
+   */
+  init?: boolean;
+  /**
+   * Services that answer what the node sends to them.
+   *
+   * @default all four of Maelstrom's, without anomalies
+   */
+  services?: Record<string, Service>;
+}
+
+/** A message to deliver; without `dest` it goes to the node under test. */
+export type Delivery = { src: string; dest?: string; body: Body };
+
+/** How many turns of the microtask queue are waited for what the node is doing. */
+const TURNS = 100;
+
+/** Always the newest state, the same replica: services without anomalies. */
+const newest: Chooser = { int: (n) => n - 1 };
+
+/**
+ * A node under test. Nothing happens but what a test delivers, and no time
+ * passes but what it advances.
+ */
+export class TestNode {
+  /** The node. */
+  readonly node: Node;
+  /** Its clock: moved by {@linkcode TestNode.advance}. */
+  readonly clock: VirtualClock = new VirtualClock();
+  /** What the node logged. */
+  readonly logged: [level: LogLevel, text: string][] = [];
+  readonly #services: Record<string, Service>;
+  /** Requests that a service has yet to answer. */
+  #requests: Message[] = [];
+  readonly #messages: Message[] = [];
+  /** How many of the messages {@linkcode TestNode.sent} has returned. */
+  #taken = 0;
+
+  /**
+   * A node that has had its `init`.
+   *
+   * @param setUp Sets the node's handlers, as in your `main.ts`.
+   * @param options The node's options, its id, services.
+   * @throws {RangeError} One of the node's options is out of range.
+   */
+  constructor(setUp: (node: Node) => void, options: TestNodeOptions = {}) {
+    const {
+      nodeId = "n1",
+      nodeIds = ["n1", "n2", "n3"],
+      init = true,
+      services = maelstromServices(newest),
+      ...nodeOptions
+    } = options;
+    this.#services = services;
+    this.node = new Node({
+      log: (level, text) => this.logged.push([level, text]),
+      ...nodeOptions,
+      clock: this.clock,
+    });
+    this.node.connect({ send: (line) => this.#capture(line) });
+    setUp(this.node);
+    if (!init) return;
+    const body = {
+      type: "init",
+      msg_id: 1,
+      node_id: nodeId,
+      node_ids: nodeIds,
+    };
+    this.node.receive(JSON.stringify({ src: "c0", dest: nodeId, body }));
+    this.sent();
+  }
+
+  /** All that the node has sent, its `init_ok` included. */
+  get messages(): readonly Message[] {
+    return this.#messages;
+  }
+
+  /**
+   * Delivers a message. A handler that is not async has run when this
+   * returns; wait for the promise if there are async ones.
+   *
+   * @param message The message, or a line of input, be it one or not.
+   */
+  deliver(message: Delivery | string): Promise<void> {
+    this.node.receive(
+      typeof message === "string"
+        ? message
+        : JSON.stringify({ dest: this.node.nodeId || "n1", ...message }),
+    );
+    return this.#settle();
+  }
+
+  /**
+   * What the node has sent since this was last called.
+   */
+  sent(): Message[] {
+    const sent = this.#messages.slice(this.#taken);
+    this.#taken = this.#messages.length;
+    return sent;
+  }
+
+  /**
+   * Lets time pass: fires the node's timers, each at its time.
+   *
+   * @param ms For how long.
+   */
+  async advance(ms: number): Promise<void> {
+    const end = this.clock.now() + ms;
+    while (this.clock.fireNext(end)) await this.#settle();
+    this.clock.advance(end - this.clock.now());
+  }
+
+  #capture(line: string): void {
+    const message = decode(line);
+    this.#messages.push(message);
+    if (
+      message.body.in_reply_to === undefined &&
+      Object.hasOwn(this.#services, message.dest)
+    ) {
+      this.#requests.push(message);
+    }
+  }
+
+  /** Lets services answer, and promises settle. */
+  async #settle(): Promise<void> {
+    for (let turn = 0; turn < TURNS; turn++) {
+      await null;
+      const requests = this.#requests;
+      this.#requests = [];
+      for (const request of requests) {
+        this.#answer(request);
+        turn = 0;
+      }
+    }
+  }
+
+  #answer({ src, dest, body }: Message): void {
+    const reply = this.#services[dest]!.handle({ src, dest, body });
+    this.node.receive(JSON.stringify({
+      src: dest,
+      dest: src,
+      body: { ...reply, in_reply_to: body.msg_id },
+    }));
+  }
+}

@@ -1,0 +1,43 @@
+/** One worker a core, each with one seed at a time. */
+import type { Choices, Outcome } from "./scenario.ts";
+
+/**
+ * Runs simulations until there are no more to be run.
+ *
+ * @param next The next one; `undefined` when there are no more.
+ * @param done Told of each that has ended, in the order in which they end.
+ * @throws {Error} A simulation ended its worker; its seed is named.
+ */
+export async function runAll(
+  next: () => Choices | undefined,
+  done: (outcome: Outcome) => void,
+): Promise<void> {
+  const count = Math.max(1, navigator.hardwareConcurrency);
+  await Promise.all(Array.from({ length: count }, () => runSome(next, done)));
+}
+
+async function runSome(
+  next: () => Choices | undefined,
+  done: (outcome: Outcome) => void,
+): Promise<void> {
+  const url = new URL("./worker.ts", import.meta.url);
+  const worker = new Worker(url, { type: "module" });
+  try {
+    for (let choices = next(); choices; choices = next()) {
+      done(await runOne(worker, choices));
+    }
+  } finally {
+    worker.terminate();
+  }
+}
+
+function runOne(worker: Worker, choices: Choices): Promise<Outcome> {
+  return new Promise((resolve, reject) => {
+    worker.onmessage = ({ data }) => resolve(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      reject(new Error(`seed ${choices.seed}: ${event.message}`));
+    };
+    worker.postMessage(choices);
+  });
+}

@@ -1,0 +1,244 @@
+/** The checks of histories, each seen to pass, to fail, and to say when it does not know. */
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
+import fc from "fast-check";
+import {
+  checkCounter,
+  checkEcho,
+  checkRegisters,
+  checkSet,
+  checkUniqueIds,
+  type HistoryEntry,
+  isLinearizable,
+  registerModel,
+} from "../lib/sim/mod.ts";
+
+let next = 0;
+
+function entry(f: string, more: Partial<HistoryEntry> = {}): HistoryEntry {
+  const index = next++;
+  return {
+    f,
+    index,
+    process: "c1.0",
+    node: "n1",
+    invokedAt: 10 * index,
+    completedAt: 10 * index + 5,
+    status: "ok",
+    final: false,
+    ...more,
+  };
+}
+
+const at = (invokedAt: number, completedAt: number) => ({
+  invokedAt,
+  completedAt,
+});
+const unknown = { status: "info", completedAt: Infinity } as const;
+const outcomes = (findings: { outcome: string }[]) =>
+  findings.map(({ outcome }) => outcome);
+
+Deno.test("registers: a stale read, a lost write, a value from nowhere", () => {
+  const histories: [string, HistoryEntry[]][] = [
+    ["pass", [
+      entry("write", { value: 1, ...at(0, 10) }),
+      entry("write", { value: 2, ...at(5, 20) }),
+      entry("read", { result: 1, ...at(21, 22) }),
+    ]],
+    ["fail", [
+      entry("write", { value: 1, ...at(0, 1) }),
+      entry("write", { value: 2, ...at(2, 3) }),
+      entry("read", { result: 1, ...at(4, 5) }),
+    ]],
+    ["fail", [
+      entry("write", { value: 1, ...at(0, 10) }),
+      entry("read", { result: 1, ...at(1, 2) }),
+      entry("read", { result: null, ...at(3, 4) }),
+    ]],
+    ["fail", [entry("read", { result: 7 })]],
+    ["fail", [
+      entry("write", { value: 1, ...at(0, 1) }),
+      entry("cas", { value: [1, 2], ...at(2, 3) }),
+      entry("cas", { value: [1, 3], ...at(4, 5) }),
+    ]],
+    ["pass", []],
+  ];
+  for (const [expected, history] of histories) {
+    assertEquals(isLinearizable(history, registerModel).outcome, expected);
+  }
+});
+
+Deno.test("registers: what nobody knows may have happened, even much later, or not at all", () => {
+  const write = entry("write", { value: 1, ...at(0, 1), ...unknown });
+  const read = (result: unknown, time: number) =>
+    entry("read", { result, ...at(time, time + 1) });
+  for (
+    const [expected, reads] of [
+      ["pass", [read(null, 5), read(null, 7)]],
+      ["pass", [read(null, 5), read(1, 7)]],
+      ["fail", [read(1, 5), read(null, 7)]],
+    ] as const
+  ) {
+    assertEquals(
+      isLinearizable([write, ...reads], registerModel).outcome,
+      expected,
+    );
+  }
+  const failed = entry("write", { value: 1, status: "fail" });
+  assertEquals(
+    isLinearizable([failed, read(1, 99)], registerModel).outcome,
+    "fail",
+  );
+});
+
+Deno.test("registers: each key for itself; a failure names the key and where it got stuck", () => {
+  const history = [
+    entry("write", { key: "a", value: 1 }),
+    entry("write", { key: "b", value: 2 }),
+    entry("read", { key: "a", result: 2 }),
+    entry("read", { key: "b", result: 2 }),
+  ];
+  const findings = checkRegisters(history);
+  assertEquals(outcomes(findings), ["fail", "pass"]);
+  assertStringIncludes(
+    findings[0]!.text,
+    `key "a": no order explains its 2 operations; none got past operation ${
+      history[2]!.index
+    }, read 2`,
+  );
+});
+
+Deno.test("registers: the limit is no pass", () => {
+  const concurrent = Array.from(
+    { length: 12 },
+    (_, value) => entry("write", { value, ...at(0, 100) }),
+  );
+  const history = [
+    ...concurrent,
+    entry("read", { result: 99, ...at(101, 102) }),
+  ];
+  const [finding] = checkRegisters(history, 1000);
+  assertEquals(finding!.outcome, "unknown");
+  assertStringIncludes(finding!.text, "'maxSteps': this is no pass");
+  assertEquals(
+    checkRegisters(history.slice(0, 5).concat(history.at(-1)!))[0]!.outcome,
+    "fail",
+  );
+});
+
+Deno.test("registers: another operation is refused", () => {
+  assertThrows(
+    () => isLinearizable([entry("append")], registerModel),
+    Error,
+    "Cannot do 'append' to a register",
+  );
+});
+
+/** All orders of a history, tried one by one. */
+function isLinearizableNaively(history: HistoryEntry[]): boolean {
+  const all = history.filter(({ status }) => status !== "fail");
+  const search = (left: HistoryEntry[], state: unknown): boolean => {
+    if (left.every(({ status }) => status === "info")) return true;
+    return left.some((one) => {
+      const first = left.every((other) => other.completedAt >= one.invokedAt);
+      if (!first) return false;
+      const after = registerModel.step(state, one);
+      return after !== undefined &&
+        search(left.filter((other) => other !== one), after);
+    });
+  };
+  return search(all, null);
+}
+
+Deno.test("property: the search agrees with trying all orders", () => {
+  const small = fc.nat(2);
+  const operation = fc.record({
+    f: fc.constantFrom("read", "write", "cas"),
+    value: small,
+    to: small,
+    invokedAt: fc.nat(12),
+    length: fc.nat(6),
+    status: fc.constantFrom("ok", "ok", "ok", "info", "fail"),
+  });
+  const seen = { pass: 0, fail: 0, unknown: 0 };
+  fc.assert(
+    fc.property(fc.array(operation, { maxLength: 7 }), (operations) => {
+      const history = operations.map((
+        { f, value, to, invokedAt, length, status },
+      ) =>
+        entry(f, {
+          value: f === "cas" ? [value, to] : value,
+          result: value,
+          status: status as "ok",
+          invokedAt,
+          completedAt: status === "info" ? Infinity : invokedAt + length,
+        })
+      );
+      const { outcome } = isLinearizable(history, registerModel);
+      seen[outcome]++;
+      assertEquals(
+        outcome,
+        isLinearizableNaively(history) ? "pass" : "fail",
+      );
+    }),
+    { numRuns: 2000 },
+  );
+  assert(seen.pass > 100 && seen.fail > 100);
+});
+
+Deno.test("set: lost elements, elements that nobody added, no final read", () => {
+  const add = entry("add", { value: 1 });
+  const maybe = entry("add", { value: 2, ...unknown });
+  const never = entry("add", { value: 3, status: "fail" });
+  const read = (result: number[], final = true) =>
+    entry("read", { result, final });
+  const check = (...reads: HistoryEntry[]) =>
+    outcomes(checkSet([add, maybe, never, ...reads]));
+  assertEquals(check(read([1]), read([1, 2])), ["pass"]);
+  assertEquals(check(read([2])), ["fail"]);
+  assertEquals(check(read([1, 3])), ["fail"]);
+  assertEquals(check(read([], false), read([1])), ["pass"]);
+  assertEquals(check(read([1], false)), ["unknown"]);
+});
+
+Deno.test("counter: the sum, with or without what perhaps happened", () => {
+  const history = [
+    entry("add", { value: 5 }),
+    entry("add", { value: -2, ...unknown }),
+    entry("add", { value: 100, status: "fail" }),
+  ];
+  const check = (...results: number[]) =>
+    outcomes(checkCounter([
+      ...history,
+      ...results.map((result) => entry("read", { result, final: true })),
+    ]));
+  assertEquals(check(5, 3), ["pass"]);
+  assertEquals(check(4), ["fail"]);
+  assertEquals(check(105, 5), ["fail"]);
+  assertEquals(check(), ["unknown"]);
+  const many = Array.from(
+    { length: 20 },
+    (_, i) => entry("add", { value: 2 ** i, ...unknown }),
+  );
+  assertEquals(outcomes(checkCounter(many)), ["unknown"]);
+});
+
+Deno.test("unique ids and echoes", () => {
+  const ids = [1, 2, "1"].map((result) => entry("generate", { result }));
+  assertEquals(outcomes(checkUniqueIds(ids)), ["pass"]);
+  assertEquals(
+    outcomes(checkUniqueIds([...ids, entry("generate", { result: 2 })])),
+    ["fail"],
+  );
+  const echo = (value: unknown, result: unknown) =>
+    entry("echo", { value, result });
+  assertEquals(outcomes(checkEcho([echo(1, 1), entry("other")])), ["pass"]);
+  assertEquals(outcomes(checkEcho([echo(1, 2), echo(1, "1")])), [
+    "fail",
+    "fail",
+  ]);
+});

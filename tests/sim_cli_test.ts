@@ -1,0 +1,102 @@
+/** `deno task sim` as a process: options, exit codes, files. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { diagram } from "../lib/sim/mod.ts";
+
+const script = new URL("../scripts/sim.ts", import.meta.url).href;
+const directory = Deno.makeTempDirSync();
+globalThis.addEventListener("unload", () => {
+  Deno.removeSync(directory, { recursive: true });
+});
+
+async function sim(...args: string[]) {
+  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      "run",
+      "--allow-env",
+      "--allow-read",
+      `--allow-write=${directory}`,
+      script,
+      ...args,
+    ],
+    env: { NO_COLOR: "1" },
+  }).output();
+  const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
+  return { code, stdout: text(stdout), stderr: text(stderr) };
+}
+
+Deno.test("sim: one seed, with its trace and its diagram, twice the same", async () => {
+  const run = async (name: string) => {
+    const trace = `${directory}/${name}.jsonl`;
+    const picture = `${directory}/${name}.svg`;
+    const options = ["--seed", "7", "--workload", "callbacks", "--ops", "20"];
+    const result = await sim(
+      ...options,
+      "--trace",
+      trace,
+      "--diagram",
+      picture,
+    );
+    assertEquals([result.code, result.stderr], [0, ""]);
+    return [
+      result.stdout,
+      Deno.readTextFileSync(trace),
+      Deno.readTextFileSync(picture),
+    ] as const;
+  };
+  const [one, another] = await Promise.all([run("a"), run("b")]);
+  assertEquals(one, another);
+  const [stdout, trace, picture] = one;
+  const lines = trace.trimEnd().split("\n");
+  assertStringIncludes(stdout, "Seed 7: workload callbacks");
+  assertStringIncludes(stdout, `${lines.length} events, hash `);
+  assertEquals(picture, diagram(lines));
+});
+
+Deno.test("sim: many seeds, in workers, summed up", async () => {
+  const { code, stdout } = await sim("--seeds", "6", "--faults", "loss,pause");
+  assertEquals(code, 0, stdout);
+  assert(/^Seeds from \d+: deno task sim --seed \d+/.test(stdout), stdout);
+  assert(/^loss +6 +\d+/m.test(stdout), stdout);
+  assert(/^all +6 +\d+/m.test(stdout), stdout);
+  assertStringIncludes(stdout, "6 seeds in ");
+  assertStringIncludes(stdout, "0 failed");
+});
+
+Deno.test("sim: a violation is shrunk, can be run again, and exits with 1", async () => {
+  // A counter under duplication: what a node is asked twice it adds twice.
+  const { code, stdout } = await sim(
+    ...["--seed", "1", "--workload", "pn-counter", "--faults", "duplication"],
+  );
+  assertEquals(code, 1, stdout);
+  assertStringIncludes(stdout, "counter: n");
+  const again = /^Run it: deno task sim (.* --only-ops .*)$/m.exec(stdout)!;
+  const shrunk = await sim(...again[1]!.split(" "));
+  assertEquals(shrunk.code, 1);
+  const left = /, (\d+) operations?:$/m.exec(stdout)!;
+  assert(Number(left[1]) <= 10, stdout);
+});
+
+Deno.test("sim: a wrong option is named on one line, and exits with 2", async () => {
+  const cases: [string[], string][] = [
+    [["--sed", "1"], "'--sed'"],
+    [["--nodes", "0"], "--nodes must be a whole number from 1 to 100, not '0'"],
+    [["--ops", "x"], "--ops must be"],
+    [["--faults", "loss,fire"], "--faults knows no 'fire': loss, duplication"],
+    [["--workload", "x"], "--workload must be one of callbacks, echo"],
+    [["--only-ops", "1,-2"], "--only-ops must be like 1,4-7"],
+    [["--minutes", "0"], "--minutes must be a number from 0.01"],
+    [["--trace", "x"], "--trace needs one seed: add --seed N"],
+  ];
+  await Promise.all(cases.map(async ([args, text]) => {
+    const { code, stdout, stderr } = await sim(...args);
+    assertEquals([code, stdout], [2, ""]);
+    assertStringIncludes(stderr, text);
+    assertEquals(stderr.trimEnd().split("\n").length, 1);
+  }));
+});
+
+Deno.test("sim: help", async () => {
+  const { code, stdout } = await sim("--help");
+  assertEquals(code, 0);
+  assertStringIncludes(stdout, "Usage: deno task sim [options]");
+});

@@ -1,0 +1,482 @@
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { callbacks, type Node } from "../lib/mod.ts";
+import {
+  callbacksWorkload,
+  echoWorkload,
+  type Fault,
+  FAULT_KINDS,
+  linKvWorkload,
+  partitionDrops,
+  Random,
+  SeqKv,
+  shrink,
+  Simulation,
+  type SimulationOptions,
+} from "../lib/sim/mod.ts";
+import { drawLatencyUs } from "../lib/sim/latency.ts";
+import { SCENARIOS } from "../scripts/sim/nodes.ts";
+
+// deno-lint-ignore no-explicit-any
+type Json = any;
+
+/** Runs a simulation; its result, and its trace. */
+async function simulate(options: Partial<SimulationOptions>) {
+  const trace: Json[] = [];
+  const result = await new Simulation({
+    seed: 1,
+    setUp: callbacks,
+    onTrace: (line) => trace.push(JSON.parse(line)),
+    ...options,
+  }).run();
+  const of = (event: string) => trace.filter(({ e }) => e === event);
+  return { ...result, trace, of };
+}
+
+Deno.test("100 seeds of every scenario and fault, twice: the same hashes, and no violation", async () => {
+  const names = Object.keys(SCENARIOS);
+  const hashes = new Set<string>();
+  for (let seed = 0; seed < 100; seed++) {
+    const run = () =>
+      new Simulation({
+        seed,
+        nodes: 1 + seed % 5,
+        operations: 30,
+        ...SCENARIOS[names[seed % names.length]!]!,
+      }).run();
+    const [one, another] = [await run(), await run()];
+    assertEquals(one.hash, another.hash, `seed ${seed}`);
+    assertEquals(one.violations, [], `seed ${seed}`);
+    hashes.add(one.hash);
+  }
+  assertEquals(hashes.size, 100);
+});
+
+Deno.test("a promise chain of any length ends at the moment at which it began", async () => {
+  const { of } = await simulate({
+    operations: 3,
+    workload: echoWorkload,
+    setUp(node) {
+      node.on("echo", async ({ body }) => {
+        for (let i = 0; i < 1000; i++) await null;
+        return { echo: body.echo };
+      });
+    },
+  });
+  assertEquals(
+    of("complete").map(({ t }) => t),
+    of("invoke").map(({ t }) => t),
+  );
+});
+
+Deno.test("what is sent from a promise that nothing announces is sent at once, too", async () => {
+  const { of } = await simulate({
+    operations: 3,
+    workload: echoWorkload,
+    setUp(node) {
+      node.on("echo", (request) => {
+        Promise.resolve().then(async () => {
+          node.send("n1", { type: "first" });
+          for (let i = 0; i < 1000; i++) await null;
+          node.reply(request, { echo: request.body.echo });
+        });
+      });
+    },
+  });
+  assertEquals(
+    of("complete").map(({ t }) => t),
+    of("invoke").map(({ t }) => t),
+  );
+});
+
+Deno.test("a crash loses memory; the node starts anew and is sent init again", async () => {
+  const { of, violations } = await simulate({
+    nodes: 2,
+    durationMs: 4000,
+    faults: [{ kind: "crash", at: 1000, until: 3000, node: "n1" }],
+    setUp(node) {
+      let ticks = 0;
+      node.every(400, () => void node.send("n2", { type: "x", tick: ++ticks }));
+    },
+    quietMs: 0,
+  });
+  assertEquals(violations, []);
+  const ticks = of("send").filter(({ src, body }) =>
+    src === "n1" && body.type === "x"
+  );
+  assertEquals(ticks.map(({ body }) => body.tick), [1, 2, 1, 2]);
+  assert(ticks[2].t > 3400);
+  assertEquals(
+    of("send").filter(({ dest, body }) => dest === "n1" && body.type === "init")
+      .length,
+    2,
+  );
+});
+
+Deno.test("no answer to what a node asked before it crashed reaches it", async () => {
+  const { of, counts } = await simulate({
+    nodes: 2,
+    seed: 3,
+    network: { latency: { distribution: "constant", meanMs: 100 } },
+    faults: [{ kind: "crash", at: 150, until: 160, node: "n1" }],
+    setUp(node) {
+      callbacks(node);
+      node.on("init", () => {
+        if (node.nodeId !== "n1") return;
+        for (const dest of ["n2", "lin-kv"]) {
+          node.rpc(dest, { type: "echo", key: "x" }, () => {});
+        }
+      });
+    },
+  });
+  assertEquals(
+    of("lost").filter(({ why }) => why === "asker is gone").length,
+    2,
+  );
+  assertEquals([counts.rpcs, counts.replied], [4, 2]);
+});
+
+Deno.test("a paused node does nothing, and goes on afterwards", async () => {
+  const { history, violations } = await simulate({
+    nodes: 1,
+    workload: echoWorkload,
+    faults: [{ kind: "pause", at: 1000, until: 3000, node: "n1" }],
+  });
+  assertEquals(violations, []);
+  const during = history.filter(({ completedAt }) =>
+    completedAt > 1000 && completedAt < 3000
+  );
+  assertEquals(during.length, 0);
+  assert(history.some(({ completedAt }) => completedAt === 3000));
+});
+
+Deno.test("clocks drift apart; a wall clock jumps, and nothing else takes notice", async () => {
+  const walls: number[] = [];
+  const { of, violations } = await simulate({
+    nodes: 2,
+    durationMs: 10_000,
+    quietMs: 0,
+    faults: [
+      { kind: "drift", at: 0, until: 10_000, node: "n2", rate: 2 },
+      { kind: "wall-clock", at: 5000, until: 6000, node: "n1", byMs: -1e6 },
+    ],
+    setUp(node: Node, process: { wallNow(): number }) {
+      node.every(1000, () => {
+        if (node.nodeId === "n1") walls.push(process.wallNow());
+        node.send("n3", { type: "x" });
+      });
+    },
+  });
+  assertEquals(violations, []);
+  const ticks = (id: string) =>
+    of("send").filter(({ src, dest }) => src === id && dest === "n3").length;
+  assertEquals([ticks("n1"), ticks("n2")], [9, 19]);
+  assertEquals(walls.filter((wall) => wall < 0).length, 1);
+});
+
+Deno.test("loss, duplication, corruption, slow links and reordering happen as often as they should", async () => {
+  const load = (fault: Fault | undefined, nodes = 2) =>
+    simulate({
+      nodes,
+      quietMs: 0,
+      network: { latency: { distribution: "constant", meanMs: 1 } },
+      faults: fault ? [fault] : [],
+      setUp: (node) => {
+        node.every(10, () => void node.send("n2", { type: "x" }));
+      },
+    });
+  const always = { at: 0, until: 10_000 };
+  const plain = await load(undefined);
+  assertEquals([plain.counts.duplicated, plain.counts.garbled], [0, 0]);
+  for (
+    const [kind, count] of [
+      ["loss", "lost"],
+      ["duplication", "duplicated"],
+      ["corruption", "garbled"],
+    ] as const
+  ) {
+    const { counts } = await load({ kind, ...always, probability: 0.2 });
+    const usual = plain.counts[count];
+    const part = (counts[count] - usual) / counts.messages;
+    assert(part > 0.15 && part < 0.25, `${kind}: ${part}`);
+  }
+  const took = ({ trace }: { trace: Json[] }, src: string) => {
+    const sent = new Map(
+      trace.filter(({ e }) => e === "send").map((
+        event,
+      ) => [event.m, event]),
+    );
+    return trace.filter(({ e, m }) =>
+      e === "recv" && sent.get(m).src === src && sent.get(m).dest === "n2"
+    ).map(({ t, m }) => Math.round(t - sent.get(m).t));
+  };
+  const slow = await load({
+    kind: "slow",
+    ...always,
+    src: "n1",
+    dest: "n2",
+    factor: 7,
+  });
+  assertEquals(new Set(took(slow, "n1")), new Set([7]));
+  assertEquals(new Set(took(slow, "n2")), new Set([1]));
+  const reordered = await load({
+    kind: "reordering",
+    ...always,
+    probability: 0.5,
+  });
+  assert(new Set(took(reordered, "n1")).size > 10);
+});
+
+Deno.test("stray replies arrive, and settle nothing", async () => {
+  const strays: number[] = [];
+  const { violations } = await simulate({
+    workload: callbacksWorkload,
+    network: { latency: { distribution: "uniform", meanMs: 20 } },
+    faults: [{ kind: "stray", at: 0, until: 10_000, probability: 0.5 }],
+    checks: [{
+      name: "strays",
+      check(nodes) {
+        strays.push(...[...nodes.values()].map((node) => node.stats().stray));
+        return undefined;
+      },
+    }],
+  });
+  assertEquals(violations, []);
+  assert(Math.max(...strays) > 0);
+});
+
+Deno.test("partitions: every shape cuts as it says", () => {
+  const nodes = ["n1", "n2", "n3", "n4", "n5"];
+  assertEquals(partitionDrops("halves", nodes), {
+    n1: ["n3", "n4", "n5"],
+    n2: ["n3", "n4", "n5"],
+    n3: ["n1", "n2"],
+    n4: ["n1", "n2"],
+    n5: ["n1", "n2"],
+  });
+  assertEquals(partitionDrops("one-way", nodes), {
+    n1: ["n3", "n4", "n5"],
+    n2: ["n3", "n4", "n5"],
+  });
+  for (const count of [3, 4, 5, 6, 7]) {
+    const ids = Array.from({ length: count }, (_, i) => `n${i}`);
+    const drops = partitionDrops("majorities-ring", ids);
+    const heard = ids.map((id) =>
+      ids.filter((other) => !drops[id]?.includes(other)).join()
+    );
+    const majority = Math.floor(count / 2) + 1;
+    for (const hears of heard) assertEquals(hears.split(",").length, majority);
+    assertEquals(new Set(heard).size, count);
+  }
+});
+
+Deno.test("a partition keeps messages from arriving; clients and services are reached", async () => {
+  const { of, counts } = await simulate({
+    nodes: 2,
+    workload: callbacksWorkload,
+    faults: [{
+      kind: "partition",
+      shape: "halves",
+      at: 0,
+      until: 10_000,
+      drops: partitionDrops("halves", ["n1", "n2"]),
+    }],
+  });
+  assert(of("lost").some(({ why }) => why === "partition"));
+  assertEquals(counts.ok, 102);
+  assert(counts.reaped > 0);
+});
+
+Deno.test("latencies have the means that they should have", () => {
+  const random = new Random(1, "latency");
+  for (const distribution of ["constant", "uniform", "exponential"] as const) {
+    let sum = 0;
+    let most = 0;
+    for (let i = 0; i < 20_000; i++) {
+      const us = drawLatencyUs({ distribution, meanMs: 10 }, random);
+      sum += us;
+      most = Math.max(most, us);
+    }
+    assert(Math.abs(sum / 20_000 - 10_000) < 300, `${distribution}: ${sum}`);
+    assertEquals(most > 20_000, distribution === "exponential");
+  }
+});
+
+Deno.test("random numbers: by seed and stream, and evenly", () => {
+  const draw = (seed: number, stream: string) => {
+    const random = new Random(seed, stream);
+    return [1, 2, 3, 4].map(() => random.int(1000)).join();
+  };
+  assertEquals(draw(1, "a"), draw(1, "a"));
+  assertEquals(
+    new Set([draw(1, "a"), draw(2, "a"), draw(1, "b"), draw(2 ** 52, "a")])
+      .size,
+    4,
+  );
+  const random = new Random(5, "x");
+  const counts = [0, 0, 0];
+  for (let i = 0; i < 3000; i++) counts[random.int(3)]!++;
+  assert(Math.min(...counts) > 850);
+  assertEquals([random.chance(0), random.chance(1), random.int(1)], [
+    false,
+    true,
+    0,
+  ]);
+  assertEquals(random.shuffle([1, 2, 3, 4]).sort(), [1, 2, 3, 4]);
+});
+
+Deno.test("a stale store is found out, and the scenario shrunk to what matters", async () => {
+  const options: SimulationOptions = {
+    ...SCENARIOS["lin-kv"]!,
+    seed: 3,
+    nodes: 4,
+    faults: FAULT_KINDS.filter((kind) => kind !== "duplication"),
+    services: (random) => ({ "lin-kv": new SeqKv(random) }),
+  };
+  const whole = await new Simulation(options).run();
+  assertEquals(whole.violations[0]?.check, "linearizable");
+  const { options: small, result, runs } = await shrink(options);
+  assertEquals(result.violations[0]?.check, "linearizable");
+  assertEquals(small.onlyFaults, []);
+  assert(small.onlyOperations!.length <= 4, `${small.onlyOperations}`);
+  assert(small.nodes! <= 2 && runs > 10);
+  assertEquals((await new Simulation(small).run()).hash, result.hash);
+  await assertRejects(
+    () => shrink({ ...options, services: () => ({}), onlyOperations: [] }),
+    Error,
+    "Cannot shrink as seed 3 has no violation",
+  );
+});
+
+Deno.test("a node may stop its periodic work, cancel its RPCs, be refused some, and close", async () => {
+  const ends: string[] = [];
+  const { violations, counts, of } = await simulate({
+    nodes: 1,
+    durationMs: 5000,
+    nodeOptions: { maxPending: 2 },
+    setUp(node) {
+      const failed = ({ message }: Error) => void ends.push(message);
+      node.on("init", () => {
+        const controller = new AbortController();
+        const { signal } = controller;
+        node.rpc("nobody", { type: "x" }, { signal }).catch(failed);
+        node.rpc("nobody", { type: "x" }, { timeoutMs: 9000 }).catch(failed);
+        node.rpc("nobody", { type: "x" }).catch(failed);
+        let ticks = 0;
+        const stop = node.every(100, async () => {
+          await null;
+          if (++ticks === 3) {
+            stop();
+            stop();
+            controller.abort();
+          }
+        });
+        node.every(1000, () => void node.close());
+      });
+    },
+  });
+  assertEquals(violations, []);
+  assertEquals(ends, [
+    "2 RPCs are pending: the limit 'maxPending' is reached",
+    "RPC cancelled: aborted",
+    "RPC cancelled: the node is shutting down",
+  ]);
+  assertEquals([counts.rpcs, counts.cancelled], [2, 2]);
+  assert(Math.abs(of("end")[0].t - of("start")[0].t - 301) < 1);
+});
+
+Deno.test("the end waits for clients that have fallen behind", async () => {
+  const { violations, history } = await simulate({
+    operations: 500,
+    clients: 1,
+    durationMs: 1000,
+    quietMs: 1000,
+    workload: echoWorkload,
+    network: { clientLatency: { distribution: "constant", meanMs: 10 } },
+  });
+  assertEquals(violations, []);
+  assertEquals(history.length, 500);
+  // The node may not have been up yet for the first.
+  assert(history.slice(1).every(({ status }) => status === "ok"));
+});
+
+Deno.test("operations may come in bursts", async () => {
+  const { of } = await simulate({
+    operations: 100,
+    burst: 25,
+    clients: 100,
+    workload: echoWorkload,
+  });
+  const times = of("invoke").map(({ t }) => Math.round(t / 100) * 100);
+  assertEquals([...new Set(times)], [0, 2500, 5000, 7500]);
+});
+
+Deno.test("an RPC longer than the quiet time is waited for at the end", async () => {
+  const { violations, counts, simulatedMs } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      node.on("init", () => {
+        node.rpc("nobody", { type: "x" }, () => {}, { timeoutMs: 60_000 });
+      });
+    },
+  });
+  assertEquals([violations, counts.reaped], [[], 1]);
+  assert(simulatedMs > 60_000);
+});
+
+Deno.test("a callback that waits for ever is seen when all is quiet", async () => {
+  const { violations } = await simulate({
+    nodes: 1,
+    setUp(node) {
+      const again = () => {
+        node.rpc("nobody", { type: "x" }, again);
+      };
+      node.on("init", again);
+    },
+  });
+  assertEquals(violations[0]?.check, "exactly-once");
+});
+
+Deno.test("options out of range are named; a simulation runs once", async () => {
+  for (
+    const [options, text] of [
+      [{ seed: -1 }, "'seed' must be a whole number from 0"],
+      [
+        { nodes: 0 },
+        "'nodes' must be a whole number from 1: current value is 0",
+      ],
+      [{ operations: 1.5 }, "'operations' must be"],
+      [{ durationMs: -1 }, "'durationMs' must be from 0"],
+      [{ quietMs: NaN }, "'quietMs' must be from 0"],
+    ] as const
+  ) {
+    assertThrows(
+      () =>
+        new Simulation(Object.assign({ seed: 1, setUp: callbacks }, options)),
+      RangeError,
+      text,
+    );
+  }
+  const simulation = new Simulation({ seed: 1, setUp: callbacks });
+  await simulation.run();
+  await assertRejects(() => simulation.run(), Error, "twice");
+});
+
+Deno.test("a simulation that does not end is cut off, which is a violation", async () => {
+  const { violations } = await simulate({
+    workload: linKvWorkload,
+    maxEvents: 50,
+  });
+  assertEquals(violations[0]?.check, "limit");
+});
+
+Deno.test("handlers of one's own randomness: the same for the same seed", async () => {
+  const run = (seed: number) =>
+    simulate({
+      seed,
+      workload: echoWorkload,
+      setUp: (node, { random }) =>
+        node.on("echo", ({ body }) => ({ echo: body.echo, r: random.int(99) })),
+    });
+  assertEquals((await run(1)).hash, (await run(1)).hash);
+  assert((await run(1)).hash !== (await run(2)).hash);
+});

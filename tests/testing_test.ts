@@ -1,0 +1,72 @@
+import { assertEquals, assertThrows } from "@std/assert";
+import { LinKv, TestNode, VirtualClock } from "../lib/testing.ts";
+
+Deno.test("TestNode: services answer what an async handler asks them", async () => {
+  const test = new TestNode((node) => {
+    node.on("count", async () => {
+      const { ts } = await node.rpc<{ ts: number }>("lin-tso", { type: "ts" });
+      await node.rpc("lin-kv", { type: "write", key: "k", value: ts });
+      return await node.rpc("lin-kv", { type: "read", key: "k" });
+    });
+  });
+  for (const value of [0, 1]) {
+    await test.deliver({ src: "c1", body: { type: "count", msg_id: 1 } });
+    const sent = test.sent();
+    assertEquals(sent.map(({ dest }) => dest), [
+      "lin-tso",
+      "lin-kv",
+      "lin-kv",
+      "c1",
+    ]);
+    assertEquals(sent.at(-1)!.body.value, value);
+  }
+  assertEquals([test.node.pendingCount, test.clock.timers], [0, 0]);
+});
+
+Deno.test("TestNode: promises settle between two timers, at their times", async () => {
+  const times: number[] = [];
+  const test = new TestNode((node) => {
+    node.on("retry", async () => {
+      for (let i = 0; i < 3; i++) {
+        await node.rpc("n2", { type: "x" }).catch(() =>
+          times.push(test.clock.now())
+        );
+      }
+    });
+  }, { rpcTimeoutMs: 100 });
+  test.deliver({ src: "c1", body: { type: "retry" } });
+  await test.advance(1000);
+  assertEquals(times, [100, 200, 300]);
+  assertEquals(test.clock.now(), 1000);
+});
+
+Deno.test("TestNode: without init, with another id, with a line that is no message", async () => {
+  const blank = new TestNode(() => {}, { init: false });
+  await blank.deliver({ src: "c1", body: { type: "x", msg_id: 1 } });
+  assertEquals(blank.sent()[0]!.body.code, 11);
+  const test = new TestNode((node) => {
+    node.on("init", () => void node.send("n3", { type: "hello" }));
+  }, { nodeId: "n2", nodeIds: ["n2"], services: { n3: new LinKv() } });
+  assertEquals(test.node.nodeIds, ["n2"]);
+  assertEquals(test.messages[0]!.body.type, "hello");
+  await test.deliver("nope");
+  assertEquals(test.node.stats().invalid_lines, 1);
+  assertEquals(test.logged.filter(([level]) => level === "warn").length, 1);
+});
+
+Deno.test("TestNode: a reply to a service is no request to it", async () => {
+  const test = new TestNode((node) => node.on("x", () => ({})));
+  await test.deliver({ src: "lin-kv", body: { type: "x", msg_id: 3 } });
+  assertEquals(test.sent().map(({ body }) => body.type), ["x_ok"]);
+});
+
+Deno.test("VirtualClock refuses what a real timer would not take", () => {
+  const clock = new VirtualClock();
+  for (const delayMs of [-1, 0.5, NaN, 2 ** 31]) {
+    assertThrows(
+      () => clock.setTimer(() => {}, delayMs),
+      RangeError,
+      `current value is ${delayMs}`,
+    );
+  }
+});
