@@ -390,10 +390,13 @@ class Conversation {
   readonly random: Random;
   readonly #generator: Generator;
   readonly #lines: number;
+  readonly #open: boolean;
   #buffer = new Uint8Array();
   #ended = false;
 
-  constructor(seed: number, lines: number) {
+  /** The last line of an `open` one may lack its newline. */
+  constructor(seed: number, lines: number, open: boolean) {
+    this.#open = open;
     this.random = new Random(seed);
     this.#generator = new Generator(this.random, () => this.oracle.rpcs);
     this.#lines = lines;
@@ -411,7 +414,7 @@ class Conversation {
     while (bytes < size && !this.#ended) {
       const line = this.#generator.line();
       this.#ended = oracle.counts.lines >= this.#lines;
-      const end = this.#ended && random.once(2)
+      const end = this.#ended && this.#open && random.once(2)
         ? new Uint8Array()
         : encoder.encode("\n");
       oracle.feed(line);
@@ -474,7 +477,7 @@ export interface Outcome {
 
 /** Holds a conversation with a node in this process, under a virtual clock. */
 export async function converse(seed: number, lines: number): Promise<Outcome> {
-  const conversation = new Conversation(seed, lines);
+  const conversation = new Conversation(seed, lines, true);
   const { oracle, random } = conversation;
   const clock = new VirtualClock();
   const log = (_: LogLevel, text: string) => {
@@ -536,7 +539,7 @@ export async function converseWithProcess(
   seed: number,
   lines: number,
 ): Promise<Outcome> {
-  const conversation = new Conversation(seed, lines);
+  const conversation = new Conversation(seed, lines, false);
   const { oracle } = conversation;
   const node = new NodeProcess(
     "--rpc-timeout",
@@ -552,9 +555,8 @@ export async function converseWithProcess(
       if (chunk === null) break;
       await node.write(chunk);
     }
-    // Past the end of the last line, whether it had one or not.
     await node.write(
-      `\n{"src":"fuzz","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1","n2","n3"]}}\n`,
+      `{"src":"fuzz","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1","n2","n3"]}}\n`,
     );
     await node.request({ type: "stats", msg_id: 2 }, "fuzz");
   })();
