@@ -106,17 +106,19 @@ export class DeadlineHeap {
     if (position === last) return;
     // The hole goes down to a leaf, and the last item up from there: it came from
     // the bottom, so that is where it mostly belongs.
-    this.#siftUp(this.#sinkHole(position), deadline, item);
+    this.#siftUp(this.#sinkHole(position, Infinity), deadline, item);
   }
 
   /**
-   * Puts another name on the item at a position; its deadline stays.
+   * Gives the item at a position another deadline.
    *
    * @param position What the owner was last told.
-   * @param item The new name.
+   * @param deadline The new key.
    */
-  rename(position: number, item: number): void {
-    this.#items[position >>> SEGMENT_BITS]![position & SEGMENT_MASK] = item;
+  update(position: number, deadline: number): void {
+    if (deadline === this.deadlineAt(position)) return;
+    const item = this.#itemAt(position);
+    this.#siftUp(this.#sinkHole(position, deadline), deadline, item);
   }
 
   #itemAt(position: number): number {
@@ -145,8 +147,8 @@ export class DeadlineHeap {
     this.#put(position, deadline, item);
   }
 
-  /** Fills a hole with its first child, and so on; returns where the hole is in the end. */
-  #sinkHole(position: number): number {
+  /** Fills a hole with its first child, and so on while that one is due by `limit`; returns where the hole is in the end. */
+  #sinkHole(position: number, limit: number): number {
     for (;;) {
       const first = (position - ROOT + 1) << ARITY_BITS;
       if (first >= this.#end) return position;
@@ -168,6 +170,7 @@ export class DeadlineHeap {
         deadline = other;
         item = otherItem;
       }
+      if (deadline > limit) return position;
       this.#put(position, deadline, item);
       position = least;
     }

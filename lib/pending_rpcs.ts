@@ -45,7 +45,7 @@ export interface PendingRpcsStats {
   unknown: number;
 }
 
-/** The highest limit on pending RPCs: so many can be numbered in 32 bits, with segments as sparse as they get. */
+/** The highest limit on pending RPCs: more than there is memory for. */
 export const MAX_PENDING = 1_000_000_000;
 
 /** How many settled ids are remembered, to tell late replies from duplicate and unknown ones. A power of two. */
@@ -53,16 +53,20 @@ const REMEMBERED = 16_384;
 const REPLIED = 1;
 const GIVEN_UP = 2;
 
-/** log2 of the RPCs in a segment. */
-const SEGMENT_BITS = 10;
-const SEGMENT_SIZE = 1 << SEGMENT_BITS;
-const SEGMENT_MASK = SEGMENT_SIZE - 1;
+/** How many RPCs fit into a segment. */
+const SEGMENT_SIZE = 1024;
 const MAX_UINT32 = 2 ** 32 - 1;
 
-/** A run of RPCs in the order of their ids, column by column; a settled one leaves a hole. */
+/**
+ * A run of RPCs in the order of their ids, column by column; a settled one
+ * leaves a hole. It knows the order of their deadlines, too: as that is mostly
+ * the order of the ids, an RPC mostly comes last, and few ever need to move.
+ */
 class Segment {
-  /** The segment's place in the table: with an offset it makes up an item of the heap. */
+  /** The segment's place in the table, and its name in the heap. */
   readonly number: number;
+  /** Where in the heap it stands. */
+  position = 0;
   /** The id of the RPC that opened the segment. */
   firstId = 0;
   /** Offsets in use, holes included. */
@@ -71,23 +75,71 @@ class Segment {
   live = 0;
   /** The ids, as differences from `firstId`. */
   readonly ids: Uint32Array = new Uint32Array(SEGMENT_SIZE);
-  /** Where in the heap each stands. */
-  readonly positions: Uint32Array = new Uint32Array(SEGMENT_SIZE);
   /** The number of each one's destination. */
   readonly dests: Uint32Array = new Uint32Array(SEGMENT_SIZE);
   /** The timeouts in ms: the deadline less this is the moment of registration. */
   readonly timeouts: Float32Array = new Float32Array(SEGMENT_SIZE);
+  /** The deadlines in ms on the clock. */
+  readonly deadlines: Float64Array = new Float64Array(SEGMENT_SIZE);
   /** The callbacks; `undefined` is a hole. */
   readonly callbacks: (RpcCallback | undefined)[] = new Array(SEGMENT_SIZE)
     .fill(undefined);
+  /** The offsets in the order of deadlines, holes included. */
+  readonly #order: Uint16Array = new Uint16Array(SEGMENT_SIZE);
+  /** Where in the order the first one stands that is pending. */
+  #head = 0;
 
   constructor(number: number) {
     this.number = number;
   }
 
-  /** The item at an offset, as the heap knows it. */
-  item(offset: number): number {
-    return (this.number << SEGMENT_BITS | offset) >>> 0;
+  /** The offset of the RPC with the earliest deadline. Only while one is pending. */
+  get first(): number {
+    return this.#order[this.#head]!;
+  }
+
+  /** The earliest deadline. Only while an RPC is pending. */
+  get firstDeadline(): number {
+    return this.deadlines[this.first]!;
+  }
+
+  /** Adds an RPC whose id is the highest so far. */
+  add(
+    msgId: number,
+    dest: number,
+    timeoutMs: number,
+    deadline: number,
+    callback: RpcCallback,
+  ): void {
+    const offset = this.used++;
+    this.live++;
+    this.ids[offset] = msgId - this.firstId;
+    this.dests[offset] = dest;
+    this.timeouts[offset] = timeoutMs;
+    this.deadlines[offset] = deadline;
+    this.callbacks[offset] = callback;
+    let place = offset;
+    if (offset > 0 && this.deadlines[this.#order[offset - 1]!]! > deadline) {
+      place = this.#placeFor(deadline, offset);
+      this.#order.copyWithin(place + 1, place, offset);
+    }
+    this.#order[place] = offset;
+  }
+
+  /** Takes an RPC out, and leaves a hole. */
+  remove(offset: number): RpcCallback {
+    const callback = this.callbacks[offset]!;
+    this.callbacks[offset] = undefined;
+    this.live--;
+    while (
+      this.#head < this.used && this.callbacks[this.first] === undefined
+    ) this.#head++;
+    return callback;
+  }
+
+  /** Forgets all. */
+  clear(): void {
+    this.used = this.live = this.#head = 0;
   }
 
   /** The offset of a pending id; -1 when there is none. */
@@ -108,6 +160,18 @@ class Segment {
       if (low > high) return -1;
       guess = (low + high) >>> 1;
     }
+  }
+
+  /** Where in the order a deadline belongs: behind those that are equal to it. */
+  #placeFor(deadline: number, end: number): number {
+    let low = this.#head;
+    let high = end;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if (this.deadlines[this.#order[middle]!]! <= deadline) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }
 
@@ -160,10 +224,12 @@ export interface Reaped {
  * a {@linkcode DeadlineHeap} that finds the expired ones.
  *
  * Ids only grow, so the table is a log: segments of 1,024 RPCs in typed
- * columns, found by binary search. Emptied segments are dropped, neighbours
- * that have become sparse are merged, so that memory follows what is pending:
- * 24 bytes for each here and 12 in the heap, and no call copies more than a
- * segment.
+ * columns, found by binary search. Each segment keeps its RPCs sorted by
+ * deadline, and the heap's items are the segments, keyed by their earliest
+ * deadlines: it is a thousand times smaller than one of RPCs, and hears only of
+ * those that come first in their segment. Emptied segments are dropped,
+ * neighbours that have become sparse are merged, so that memory follows what is
+ * pending: 30 bytes for each, and no call copies more than a segment.
  */
 export class PendingRpcs {
   /** The segments in the order of their ids. */
@@ -178,6 +244,7 @@ export class PendingRpcs {
   readonly #heap: DeadlineHeap;
   /** Of the last settled ids, at id modulo the size: the id's upper bits and, in the lowest two, its outcome. */
   readonly #settled: Uint32Array = new Uint32Array(REMEMBERED);
+  #size = 0;
   readonly #maxPending: number;
   readonly #onError: (error: unknown) => void;
   readonly #counts = {
@@ -200,22 +267,17 @@ export class PendingRpcs {
     this.#maxPending = maxPending;
     this.#onError = onError;
     this.#heap = new DeadlineHeap({
-      moved: (item, position) => {
-        this.#segmentOf(item).positions[item & SEGMENT_MASK] = position;
+      moved: (number, position) => {
+        this.#segments[number]!.position = position;
       },
-      precedes: (a, b) => {
-        const segmentA = this.#segmentOf(a);
-        const segmentB = this.#segmentOf(b);
-        return segmentA === segmentB
-          ? a < b
-          : segmentA.firstId < segmentB.firstId;
-      },
+      precedes: (a, b) =>
+        this.#segments[a]!.firstId < this.#segments[b]!.firstId,
     });
   }
 
   /** How many callbacks wait. */
   get size(): number {
-    return this.#heap.size;
+    return this.#size;
   }
 
   /** How many callbacks there is memory for now; follows {@linkcode PendingRpcs.size}, up and down. */
@@ -271,14 +333,19 @@ export class PendingRpcs {
       segment === undefined || segment.used === SEGMENT_SIZE ||
       msgId - segment.firstId > MAX_UINT32
     ) segment = this.#open(msgId);
-    const offset = segment.used++;
-    segment.live++;
-    segment.ids[offset] = msgId - segment.firstId;
-    segment.dests[offset] = this.#destinations.acquire(dest);
-    segment.timeouts[offset] = timeoutMs;
-    segment.callbacks[offset] = callback;
     const deadline = now + timeoutMs;
-    this.#heap.push(deadline, segment.item(offset));
+    segment.add(
+      msgId,
+      this.#destinations.acquire(dest),
+      timeoutMs,
+      deadline,
+      callback,
+    );
+    if (segment.live === 1) this.#heap.push(deadline, segment.number);
+    else if (segment.first === segment.used - 1) {
+      this.#heap.update(segment.position, deadline);
+    }
+    this.#size++;
     this.#counts.registered++;
     this.#counts.pending_max = Math.max(this.#counts.pending_max, this.size);
     return deadline;
@@ -336,8 +403,8 @@ export class PendingRpcs {
    */
   cancelAll(reason: RpcError): void {
     while (this.size > 0) {
-      const item = this.#heap.firstItem;
-      this.#cancel(this.#segmentOf(item), item & SEGMENT_MASK, reason);
+      const segment = this.#firstSegment();
+      this.#cancel(segment, segment.first, reason);
     }
   }
 
@@ -357,9 +424,8 @@ export class PendingRpcs {
       this.size > 0 && reaped.count < max && this.#heap.firstDeadline <= now
     ) {
       const deadline = this.#heap.firstDeadline;
-      const item = this.#heap.firstItem;
-      const segment = this.#segmentOf(item);
-      const offset = item & SEGMENT_MASK;
+      const segment = this.#firstSegment();
+      const offset = segment.first;
       const dest = segment.dests[offset]!;
       const timeoutMs = segment.timeouts[offset]!;
       // An error costs more than all the rest: the RPCs that expire together share it.
@@ -380,8 +446,9 @@ export class PendingRpcs {
     return reaped;
   }
 
-  #segmentOf(item: number): Segment {
-    return this.#segments[item >>> SEGMENT_BITS]!;
+  /** The segment of the earliest deadline. Only while something is pending. */
+  #firstSegment(): Segment {
+    return this.#segments[this.#heap.firstItem]!;
   }
 
   /** The last segment that starts at or below an id: where the id is if it is pending. */
@@ -417,22 +484,24 @@ export class PendingRpcs {
     outcome: typeof REPLIED | typeof GIVEN_UP,
   ): RpcCallback {
     const msgId = segment.firstId + segment.ids[offset]!;
-    const callback = segment.callbacks[offset]!;
-    this.#heap.removeAt(segment.positions[offset]!);
-    segment.callbacks[offset] = undefined;
+    const wasFirst = offset === segment.first;
+    const callback = segment.remove(offset);
+    this.#size--;
     this.#destinations.release(segment.dests[offset]!);
     this.#settled[msgId % REMEMBERED] = upperBits(msgId) << 2 | outcome;
-    segment.live--;
-    // Looking at the neighbours at every 64th removal is often enough.
-    if (segment.live % (SEGMENT_SIZE / 16) === 0) this.#compact(segment);
+    if (segment.live === 0) this.#drop(segment);
+    else {
+      if (wasFirst) this.#heap.update(segment.position, segment.firstDeadline);
+      // Looking at the neighbours at every 64th removal is often enough.
+      if (segment.live % (SEGMENT_SIZE / 16) === 0) this.#compact(segment);
+    }
     return callback;
   }
 
-  /** Drops a segment that is empty; merges it with a neighbour when half a segment holds both. */
+  /** Merges a segment with a neighbour when half a segment holds both. */
   #compact(segment: Segment): void {
     if (segment.live > SEGMENT_SIZE / 2) return;
     const index = this.#indexOf(segment.firstId);
-    if (segment.live === 0) return this.#drop(index);
     for (const left of [index - 1, index]) {
       const a = this.#log[left];
       const b = this.#log[left + 1];
@@ -441,10 +510,11 @@ export class PendingRpcs {
         b.firstId + b.ids[b.used - 1]! - a.firstId <= MAX_UINT32
       ) {
         const { used } = a;
-        a.used = 0;
+        a.clear();
         this.#append(a, a, used);
         this.#append(a, b, b.used);
-        return this.#drop(left + 1);
+        this.#heap.update(a.position, a.firstDeadline);
+        return this.#drop(b);
       }
     }
   }
@@ -455,21 +525,21 @@ export class PendingRpcs {
       const callback = from.callbacks[offset];
       if (callback === undefined) continue;
       from.callbacks[offset] = undefined;
-      const end = to.used++;
-      to.ids[end] = from.firstId + from.ids[offset]! - to.firstId;
-      to.positions[end] = from.positions[offset]!;
-      to.dests[end] = from.dests[offset]!;
-      to.timeouts[end] = from.timeouts[offset]!;
-      to.callbacks[end] = callback;
-      this.#heap.rename(to.positions[end]!, to.item(end));
-      if (to !== from) to.live++;
+      to.add(
+        from.firstId + from.ids[offset]!,
+        from.dests[offset]!,
+        from.timeouts[offset]!,
+        from.deadlines[offset]!,
+        callback,
+      );
     }
   }
 
-  #drop(index: number): void {
-    const segment = this.#log.splice(index, 1)[0]!;
-    segment.used = segment.live = 0;
+  #drop(segment: Segment): void {
+    this.#log.splice(this.#indexOf(segment.firstId), 1);
+    this.#heap.removeAt(segment.position);
     this.#segments[segment.number] = undefined;
+    segment.clear();
     if (this.#spare === undefined) this.#spare = segment;
     else this.#freeNumbers.push(segment.number);
   }
