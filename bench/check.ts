@@ -86,7 +86,7 @@ const checks: Check[] = [
   },
   {
     what: "memory of a pending callback, 1,000,000 pending",
-    bound: 40,
+    bound: 35,
     unit: "bytes",
     measure: async () =>
       (await runStructure("memory", "gyre", 1e6))["pending, bytes each"]!,
@@ -100,7 +100,7 @@ const checks: Check[] = [
   },
   {
     what: "register and settle, 100,000 pending",
-    bound: 2,
+    bound: 1.5,
     unit: "× a bare Map's set and delete",
     measure: () =>
       ratio(
@@ -112,7 +112,7 @@ const checks: Check[] = [
   },
   {
     what: "RPC in a steady state",
-    bound: 0.4,
+    bound: 0.3,
     unit: "× heap-js's",
     measure: () =>
       ratio(

@@ -413,16 +413,14 @@ export class PendingRpcs {
    * with a timeout error.
    *
    * @param now The time in ms on the clock: what is due at it or before has expired.
-   * @param max How many to reap at the most.
+   * @param more Asked after each callback whether to go on; on and on by default.
    */
-  reap(now: number, max = Infinity): Reaped {
+  reap(now: number, more: () => boolean = () => true): Reaped {
     const reaped = { count: 0, oldestAgeMs: 0 };
     let error: RpcError | undefined;
     let errorDest = -1;
     let errorTimeoutMs = 0;
-    while (
-      this.size > 0 && reaped.count < max && this.#heap.firstDeadline <= now
-    ) {
+    while (this.size > 0 && this.#heap.firstDeadline <= now) {
       const deadline = this.#heap.firstDeadline;
       const segment = this.#firstSegment();
       const offset = segment.first;
@@ -442,6 +440,7 @@ export class PendingRpcs {
       if (ageMs > reaped.oldestAgeMs) reaped.oldestAgeMs = ageMs;
       this.#counts.reaped++;
       this.#invoke(this.#remove(segment, offset, GIVEN_UP), error);
+      if (!more()) break;
     }
     return reaped;
   }

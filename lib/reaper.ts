@@ -37,7 +37,7 @@ export interface ReaperOptions {
 }
 
 /** How long a slice of a reap may take before the event loop gets its turn, in ms. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
 /** How many callbacks are reaped between two looks at the clock. */
 const SLICE_STEP = 8;
 
@@ -120,13 +120,15 @@ export class Reaper {
   #slice(due: number, report: ReapReport): void {
     const { pending, clock } = this.#options;
     const end = clock.now() + SLICE_MS;
-    for (;;) {
-      const { count, oldestAgeMs } = pending.reap(due, SLICE_STEP);
-      report.count += count;
-      report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
-      if (count < SLICE_STEP) break;
+    let invoked = 0;
+    const { count, oldestAgeMs } = pending.reap(
+      due,
+      () => ++invoked % SLICE_STEP !== 0 || clock.now() < end,
+    );
+    report.count += count;
+    report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
+    if (pending.firstDeadline <= due) {
       const now = clock.now();
-      if (now < end) continue;
       this.#cancelTimer = clock.setTimer(() => {
         this.#disarm();
         // Replies may have come meanwhile to what is due.

@@ -296,7 +296,8 @@ class Play {
       }
       case "reap": {
         const { now } = this; // a callback may move it on
-        const { count } = pending.reap(now, command.max);
+        let left = command.max;
+        const { count } = pending.reap(now, () => --left > 0);
         if (count < command.max) {
           assert(
             !this.model.some(({ deadline }) => deadline <= now),

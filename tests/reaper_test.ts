@@ -170,7 +170,7 @@ Deno.test("input that never ends delays a timeout by 2 s, not for ever", () => {
 
 Deno.test("a long reap hands the event loop back every few milliseconds, and reports once", () => {
   const { clock, register, reports, timedOut } = setUp();
-  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.0625));
   const turns: number[] = [];
   const setTimer = clock.setTimer.bind(clock);
   clock.setTimer = (fn, delayMs) =>
@@ -183,7 +183,7 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
     timedOut.map(({ id }) => id),
     Array.from({ length: 100 }, (_, id) => id),
   );
-  assertEquals(turns, [32, 64, 96]); // 4 ms each
+  assertEquals(turns, [32, 64, 96]); // 2 ms each
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
 });
 
@@ -192,7 +192,7 @@ Deno.test("input that comes between two slices is handled before the next one", 
   const { clock, register, settle, pending } = setUp({
     caughtUp: () => handled?.promise,
   });
-  for (let i = 0; i < 99; i++) register(10, () => clock.busy(0.125));
+  for (let i = 0; i < 99; i++) register(10, () => clock.busy(0.0625));
   const last = register(10);
   clock.advance(10);
   assertEquals(pending.stats().reaped, 32); // a slice
@@ -210,7 +210,7 @@ Deno.test("input that comes between two slices is handled before the next one", 
 
 Deno.test("interval mode goes on scanning after a reap that took several slices", () => {
   const { clock, register, timedOut } = setUp({ intervalMs: 500 });
-  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.125));
+  for (let i = 0; i < 100; i++) register(10, () => clock.busy(0.0625));
   register(800);
   clock.advance(500);
   clock.advance(20); // the slices take their time

@@ -68,7 +68,7 @@ export interface ObservedLimits {
 }
 
 /** How long a slice of a reap may take in ms, besides the callbacks that it began with. */
-const SLICE_MS = 4;
+const SLICE_MS = 2;
 const SLICE_STEP = 8;
 /** How many settled RPCs a node must remember. */
 const REMEMBERED = 16_384;
