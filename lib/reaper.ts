@@ -98,19 +98,19 @@ export class Reaper {
     if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;
     const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
-    this.#afterInput(due, lateMs, () => this.#slice(due, report));
+    this.#afterInput(due, lateMs, report);
   }
 
-  /** Goes on once the input that can be read has been handled, within the bound. */
-  #afterInput(due: number, lateMs: number, then: () => void): void {
+  /** Reaps a slice once the input that can be read has been handled, within the bound. */
+  #afterInput(due: number, lateMs: number, report: ReapReport): void {
     const { clock, graceMs, caughtUp } = this.#options;
     const leftMs = Math.ceil(due + graceMs - clock.now());
     const handled = leftMs > 0 ? caughtUp(lateMs) : undefined;
-    if (handled === undefined) return then();
+    if (handled === undefined) return this.#slice(due, report);
     const start = () => {
       if (this.#cancelTimer !== cancel) return; // started, or stopped
       this.#disarm();
-      then();
+      this.#slice(due, report);
     };
     const cancel = clock.setTimer(start, leftMs);
     this.#cancelTimer = cancel;
@@ -133,7 +133,7 @@ export class Reaper {
         this.#disarm();
         // Replies may have come meanwhile to what is due.
         const lateMs = clock.now() - now;
-        this.#afterInput(due, lateMs, () => this.#slice(due, report));
+        this.#afterInput(due, lateMs, report);
       }, 0);
       return;
     }
