@@ -438,7 +438,8 @@ export class Node {
       if (this.#nodeId === undefined && dest === "") return;
       this.#replyError(
         { src, dest, body: { type: "", msg_id: msgId } },
-        new RpcError(ErrorCode.malformedRequest, error.message),
+        ErrorCode.malformedRequest,
+        error.message,
       );
     }
   }
@@ -528,20 +529,16 @@ export class Node {
     if (this.#nodeId === undefined) {
       return this.#replyError(
         message,
-        new RpcError(
-          ErrorCode.temporarilyUnavailable,
-          `${message.dest} has not been initialized yet`,
-        ),
+        ErrorCode.temporarilyUnavailable,
+        `${message.dest} has not been initialized yet`,
       );
     }
     const handler = this.#handlers.get(type);
     if (handler === undefined) {
       return this.#replyError(
         message,
-        new RpcError(
-          ErrorCode.notSupported,
-          `message type ${JSON.stringify(type)} is not supported`,
-        ),
+        ErrorCode.notSupported,
+        `message type ${JSON.stringify(type)} is not supported`,
       );
     }
     this.#run(message, handler);
@@ -553,12 +550,12 @@ export class Node {
       if (result instanceof Promise) {
         const run = result
           .then((body) => body && this.reply(request, body))
-          .catch((error) => this.#replyError(request, error))
+          .catch((error) => this.#handlerFailed(request, error))
           .then(() => void this.#running.delete(run));
         this.#running.add(run);
       } else if (result) this.reply(request, result);
     } catch (error) {
-      this.#replyError(request, error);
+      this.#handlerFailed(request, error);
     }
   }
 
@@ -582,7 +579,8 @@ export class Node {
     if (problem !== undefined) {
       return this.#replyError(
         message,
-        new RpcError(ErrorCode.malformedRequest, `init: ${problem}`),
+        ErrorCode.malformedRequest,
+        `init: ${problem}`,
       );
     }
     const confirm = () => ({}); // init_ok
@@ -599,18 +597,22 @@ export class Node {
     });
   }
 
-  #replyError(request: Message, error: unknown): void {
-    if (!(error instanceof RpcError)) {
-      this.#failed(
-        `the handler of ${JSON.stringify(request.body.type)}`,
-        error,
-      );
-      error = new RpcError(ErrorCode.crash, describe(error));
+  /** Tells the client what a handler threw; what is no {@linkcode RpcError} is a failure. */
+  #handlerFailed(request: Message, error: unknown): void {
+    if (error instanceof RpcError) {
+      return this.#replyError(request, error.code, error.message);
     }
-    const { code, message } = error as RpcError;
+    this.#failed(
+      `the handler of ${JSON.stringify(request.body.type)}`,
+      error,
+    );
+    this.#replyError(request, ErrorCode.crash, describe(error));
+  }
+
+  #replyError(request: Message, code: number, text: string): void {
     this.#guard(
       "a reply",
-      () => this.reply(request, { type: "error", code, text: message }),
+      () => this.reply(request, { type: "error", code, text }),
     );
   }
 

@@ -450,3 +450,14 @@ Deno.test("counts that don't add up are seen at the end", async () => {
     assertStringIncludes(violation!.text, `1000 RPCs or replies as ${wrong}`);
   }
 });
+
+Deno.test("a node may forget what it settled many messages ago", async () => {
+  const violation = await firstViolation({
+    nodes: 2,
+    clients: 50,
+    operations: 25_000,
+    faults: ["duplication"],
+    network: { latency: { distribution: "exponential", meanMs: 2000 } },
+  });
+  assertEquals(violation, undefined);
+});

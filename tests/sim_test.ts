@@ -410,6 +410,27 @@ Deno.test("operations may come in bursts", async () => {
   assertEquals([...new Set(times)], [0, 2500, 5000, 7500]);
 });
 
+Deno.test("operations without number come as evenly as few", async () => {
+  for (const burst of [1, 700]) {
+    const { of } = await simulate({
+      operations: 5000,
+      burst,
+      clients: 5000,
+      clientTimeoutMs: 1, // of those that ask before the nodes are there
+      workload: echoWorkload,
+    });
+    const invoked = of("invoke").map(({ t, op }) => ({
+      t: t as number,
+      base: 2 * (Number(op) - Number(op) % burst),
+    }));
+    assertEquals(invoked.length, 5000);
+    assertEquals(
+      invoked.filter(({ t, base }) => t < base || t >= base + 3),
+      [],
+    );
+  }
+});
+
 Deno.test("an RPC longer than the quiet time is waited for at the end", async () => {
   const { violations, counts, simulatedMs } = await simulate({
     nodes: 1,

@@ -70,7 +70,7 @@ export interface ObservedLimits {
 /** How long a slice of a reap may take in ms, besides the callbacks that it began with. */
 const SLICE_MS = 2;
 const SLICE_STEP = 8;
-/** How many settled RPCs a node must remember. */
+/** Of settled RPCs a node must remember those among so many messages that it sent. */
 const REMEMBERED = 16_384;
 
 /**
@@ -87,6 +87,7 @@ export class RpcAccount {
   #expected: ObservedRpc | undefined;
   #lastDeadline = -Infinity;
   #lastId = -1;
+  #highestId = -1;
   #expiredInTurn = 0;
   #expiredMsInTurn = 0;
   #idleWakes = 0;
@@ -165,6 +166,7 @@ export class RpcAccount {
       );
     }
     this.#pending.set(id, rpc);
+    this.#highestId = id;
     this.#counts.registered++;
     return rpc;
   }
@@ -299,7 +301,7 @@ export class RpcAccount {
     const ends = { registered, replied, reaped, cancelled };
     this.#compare("exactly-once", ends, counted);
     // What a node has forgotten it may call by another name.
-    const others = registered > REMEMBERED
+    const others = this.#highestId >= REMEMBERED
       ? {}
       : { late, duplicate, stray, unknown };
     this.#compare("replies-checked", others, counted);

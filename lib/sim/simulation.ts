@@ -37,6 +37,8 @@ interface Route {
 
 /** How often handlers may send another RPC when one has ended, after the end. */
 const DRAIN_ROUNDS = 20;
+/** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
+const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
 const TURNS = 4;
 
@@ -229,15 +231,26 @@ export class Simulation {
     }
     const all = [...this.#clients.values()];
     const stepUs = durationMs * 1000 / Math.max(1, operations);
-    for (let index = 0; index < operations; index++) {
-      const operation = workload.generate(random, index, this.#nodeIds);
-      const node = random.pick(this.#nodeIds);
-      const client = random.pick(all);
-      const at = Math.floor((index - index % burst) * stepUs) +
-        random.int(burst === 1 ? Math.ceil(stepUs) : 1000);
-      if (onlyOperations && !onlyOperations.includes(index)) continue;
-      this.#at(at, () => client.ask({ index, operation, node, final: false }));
-    }
+    const atOnce = burst * Math.ceil(PLANNED_AT_ONCE / burst);
+    const planFrom = (first: number) => {
+      const end = Math.min(first + atOnce, operations);
+      for (let index = first; index < end; index++) {
+        const operation = workload.generate(random, index, this.#nodeIds);
+        const node = random.pick(this.#nodeIds);
+        const client = random.pick(all);
+        const at = Math.floor((index - index % burst) * stepUs) +
+          random.int(burst === 1 ? Math.ceil(stepUs) : 1000);
+        if (onlyOperations && !onlyOperations.includes(index)) continue;
+        this.#at(
+          at,
+          () => client.ask({ index, operation, node, final: false }),
+        );
+      }
+      if (end < operations) {
+        this.#at(Math.floor(end * stepUs), () => planFrom(end));
+      }
+    };
+    planFrom(0);
     const final = workload.final?.();
     const planned = final === undefined ? [] : this.#nodeIds.map((node, i) => ({
       index: operations + i,
