@@ -1,5 +1,5 @@
 /**
- * Registers 30,000 callbacks, each with a destination of its own, settles,
+ * Registers 30,000 callbacks three times, each with a destination of its own, settles,
  * cancels and reaps them, and prints what is left: run by a test, in a process
  * of its own as it needs `--v8-flags=--expose-gc`.
  */
@@ -11,15 +11,18 @@ const pending = new PendingRpcs(Infinity, () => {});
 const callbacks: WeakRef<RpcCallback>[] = [];
 const nameOf = (id: number) => `a destination of its own: ${id}`;
 
-function heapUsed(): number {
+/** Bytes of the heap, and of typed arrays beside it. */
+function memory(): [heap: number, external: number] {
   gc();
-  return Deno.memoryUsage().heapUsed;
+  gc(); // typed arrays whose owners the first one collected
+  const { heapUsed, external } = Deno.memoryUsage();
+  return [heapUsed, external];
 }
 
 function register(first: number): void {
   for (let id = first; id < first + 30_000; id++) {
     const callback = () => id;
-    if (id % 1000 === 0) callbacks.push(new WeakRef(callback));
+    if (id % 100 === 0) callbacks.push(new WeakRef(callback));
     pending.register(id, nameOf(id), 0, 100, callback);
   }
 }
@@ -27,23 +30,42 @@ function register(first: number): void {
 /** A WeakRef holds on to its target until the turn in which it was made is over. */
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
+/** How many of those that are watched, one in 100, are still there. */
+function alive(): number {
+  return callbacks.filter((callback) => callback.deref()).length;
+}
+
+function settle(id: number): void {
+  const body = { type: "ok", in_reply_to: id };
+  pending.settle({ src: nameOf(id), dest: "n1", body });
+}
+
+const [, externalAtFirst] = memory();
 for (const first of [0, 30_000]) { // what grows once, grows here
   register(first);
   pending.reap(100);
   await turn();
 }
-const before = heapUsed();
+const [heapBefore] = memory();
 register(60_000);
 for (let id = 60_000; id < 70_000; id++) {
-  const body = { type: "ok", in_reply_to: id };
-  pending.settle({ src: nameOf(id), dest: "n1", body });
+  settle(id);
   pending.cancel(id + 10_000, new RpcError(13, "cancelled"));
 }
+for (let id = 80_000; id < 90_000; id++) if (id % 4 !== 0) settle(id); // the others move together
+for (let id = 80_000; id < 90_000; id += 4) if (id % 1000 !== 0) settle(id);
+await turn();
+gc();
+const leftPending = pending.size;
+const leftAlive = alive();
 pending.reap(100);
 await turn();
-const bytes = heapUsed() - before;
+const [heap, external] = memory();
 console.log(JSON.stringify({
+  leftPending,
+  leftAlive,
   pending: pending.size,
-  alive: callbacks.filter((callback) => callback.deref()).length,
-  bytes,
+  alive: alive(),
+  heap: heap - heapBefore,
+  external: external - externalAtFirst,
 }));
