@@ -283,6 +283,8 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
   );
   assertStringIncludes(logged[1]![1], "invalid line: not JSON: ");
   assertStringIncludes(logged[1]![1], '"nope"');
+  node.receive("{".padEnd(101, "x"));
+  assert(logged.at(-1)![1].endsWith(`: "{${"x".repeat(99)}"`));
   for (
     const [body, text] of [
       [{ type: 5, msg_id: 1 }, "'body.type' is not a string"],
@@ -759,4 +761,26 @@ Deno.test("workload: echo and stats", () => {
     3,
   ]);
   assert(body.sent === 2);
+});
+
+Deno.test("by default 1,000,000 RPCs may be pending; with a limit of 0, none", () => {
+  for (
+    const [options, limit] of [[{}, 1_000_000], [{ maxPending: 0 }, 0]] as const
+  ) {
+    const node = new Node({ ...options, clock: new VirtualClock() });
+    node.connect({ send() {} });
+    const send = () => node.rpc("n2", { type: "x" }, () => {});
+    for (let i = 0; i < limit; i++) send();
+    assertThrows(send, RpcError, `${limit} RPCs are pending`);
+  }
+});
+
+Deno.test("by default, input that never ends holds timeouts up for 2 s", () => {
+  const clock = new VirtualClock();
+  const node = new Node({ clock });
+  node.connect({ send() {}, caughtUp: () => new Promise(() => {}) });
+  let failedAt = 0;
+  node.rpc("n2", { type: "x" }, () => failedAt = clock.now());
+  clock.advance(100_000);
+  assertEquals(failedAt, 2000 + 2000);
 });

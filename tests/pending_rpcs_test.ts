@@ -79,6 +79,16 @@ Deno.test("ids far apart and close to 2^53 are found", () => {
   }
 });
 
+Deno.test("RPCs with high ids share a segment, and an emptied table keeps one", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  for (let id = 2 ** 40; id < 2 ** 40 + 10; id++) {
+    pending.register(id, "n2", 0, 100, ignore);
+  }
+  assertEquals([pending.size, pending.capacity], [10, 1024]);
+  pending.reap(100);
+  assertEquals([pending.size, pending.capacity], [0, 1024]);
+});
+
 Deno.test("one RPC more than the limit fails with error 11", () => {
   const pending = new PendingRpcs(2, rethrow);
   pending.register(0, "n2", 0, 100, ignore);

@@ -1,6 +1,6 @@
 /** What the world around the node, and the code it runs, can do to it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { Node, RpcError, systemClock } from "../lib/mod.ts";
+import { ErrorCode, Node, RpcError, systemClock } from "../lib/mod.ts";
 import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
 
@@ -102,6 +102,24 @@ Deno.test({
       "warn: 1 handler was still running after 1000 ms",
     );
     assertStringIncludes(lines[1]!, "stopped at SIGTERM");
+  },
+});
+
+Deno.test({
+  name: "a second signal ends the process at once",
+  ignore: !posix,
+  fn: async () => {
+    const node = new NodeProcess(FAULTY);
+    await node.init("n1", "n2");
+    await node.request({ type: "hang", msg_id: 2 });
+    await node.request({ type: "rpcs", msg_id: 3, timeouts: [60_000] });
+    await node.until("c1", 3);
+    node.child.kill("SIGTERM");
+    // It waits for the handler now, for 1 s.
+    assertEquals((await node.next()).body.code, ErrorCode.crash);
+    node.child.kill("SIGTERM");
+    assertEquals((await node.child.status).signal, "SIGTERM");
+    await node.finished();
   },
 });
 

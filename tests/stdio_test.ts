@@ -1,7 +1,13 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { TextLineStream } from "@std/streams/text-line-stream";
-import { type LogLevel, Node, type NodeOptions } from "../lib/mod.ts";
+import {
+  type LogLevel,
+  Node,
+  type NodeOptions,
+  type RpcError,
+} from "../lib/mod.ts";
+import { VirtualClock } from "../lib/virtual_clock.ts";
 import {
   type Output,
   serve,
@@ -389,6 +395,20 @@ Deno.test("a stdin that can't be read ends the node with exit code 1", async () 
   ]);
 });
 
+Deno.test("128 MiB may wait for stdout by default", async () => {
+  const { node, input, output, run } = setUp();
+  const type = "x".repeat(1024 * 1024);
+  let sent = 0;
+  node.on("flood", () => {
+    for (; sent < 1000; sent++) node.send("n2", { type });
+  });
+  output.gate = () => Promise.reject(new Error("gone")); // or else it would all be written
+  input.add(
+    INIT + `{"src":"c1","dest":"n1","body":{"type":"flood","msg_id":9}}\n`,
+  );
+  assertEquals([await run(), sent], [1, 127]);
+});
+
 Deno.test("replies that are already readable are handled before anything is reaped", async () => {
   const { node, input, run } = setUp();
   input.add(INIT);
@@ -504,6 +524,85 @@ Deno.test("on a busy machine a reply that another thread takes its time to read 
   input.add(null);
   assertEquals(await running, 0);
 });
+
+/** How often the node looks whether a read still waits, before it lets an RPC expire. */
+async function looks(before: string, lateMs: number): Promise<number> {
+  const { subtle } = crypto;
+  const { digest } = subtle;
+  let count = 0;
+  subtle.digest = (...args: Parameters<typeof digest>) => {
+    count++;
+    return digest.apply(subtle, args);
+  };
+  try {
+    const clock = new VirtualClock();
+    const { node, input, run } = setUp({}, { clock });
+    input.add(INIT, before);
+    const running = run();
+    while (input.reads < 3) await turn();
+    const expired = new Promise((resolve) =>
+      node.rpc("n2", { type: "x" }, resolve, { timeoutMs: 1 })
+    );
+    clock.busy(lateMs);
+    clock.advance(1);
+    await expired;
+    input.add(null);
+    assertEquals(await running, 0);
+  } finally {
+    subtle.digest = digest;
+  }
+  return count;
+}
+
+Deno.test("how often it looks whether a read waits: the more, the likelier it is that more can be read", async () => {
+  const full = `${" ".repeat(65_535)}
+`;
+  assertEquals(
+    [
+      await looks("\n", 0),
+      await looks("\n", 20),
+      await looks(full, 0),
+      await looks(full, 20),
+    ],
+    [1, 8, 50, 50],
+  );
+});
+
+for (const answered of [true, false]) {
+  Deno.test(`while stdout keeps input from being read nothing expires; ${answered ? "the reply is handled then" : "without a reply it does then"}`, async () => {
+    const { node, input, output, run } = setUp({ maxOutputBytes: 4000 }, {
+      inputGraceMs: 1_000_000,
+    });
+    const open = Promise.withResolvers<void>();
+    const blocked = Promise.withResolvers<void>();
+    output.gate = async (bytes) => {
+      blocked.resolve();
+      await open.promise;
+      return bytes.length;
+    };
+    input.add(INIT, echo(1, "x".repeat(3000)) + "\n");
+    const running = run();
+    await blocked.promise;
+    const outcome = new Promise<RpcError | undefined>((resolve) =>
+      node.rpc("n2", { type: "x" }, resolve, { timeoutMs: 5 })
+    );
+    busy(20);
+    for (let i = 0; i < 20; i++) { // the deadline passes, and it looks
+      await turn();
+      await crypto.subtle.digest("SHA-1", new Uint8Array(1));
+    }
+    assertEquals(node.pendingCount, 1);
+    if (answered) {
+      input.add(
+        `{"src":"n2","dest":"n1","body":{"type":"x_ok","in_reply_to":2}}\n`,
+      );
+    }
+    open.resolve();
+    assertEquals((await outcome)?.code, answered ? undefined : 0);
+    input.add(null);
+    assertEquals(await running, 0);
+  });
+}
 
 Deno.test("input that never lets up holds a timeout up for the grace, no longer", async () => {
   const ms = await timeToFail((buffer) => {
