@@ -1,7 +1,7 @@
 /** Builds the standalone binary `dist/gyre`, which needs no permissions. */
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { DENO_VERSION, denortFromNpm } from "./denort.ts";
+import { readOptions, usageError } from "./options.ts";
 
 const HELP = `Builds the standalone binary dist/gyre.
 
@@ -16,23 +16,9 @@ const OUTPUT = Deno.build.os === "windows" ? "dist/gyre.exe" : "dist/gyre";
 const DENORT = `dist/denort-${DENO_VERSION}`;
 const decoder = new TextDecoder();
 
-function fail(text: string, code = 1): never {
+function fail(text: string): never {
   console.error(`compile: ${text}`);
-  Deno.exit(code);
-}
-
-const options = {
-  runtime: { type: "string" },
-  help: { type: "boolean", default: false },
-} as const;
-
-function parse() {
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    const [reason] = (error as Error).message.split("\n");
-    fail(`${reason} (options: --runtime=npm, --help)`, 2);
-  }
+  Deno.exit(1);
 }
 
 /** How to get a binary where the runtime can't be downloaded. */
@@ -44,16 +30,11 @@ Where that can't be:
 - on Linux x86-64, where an npm registry can be reached: deno task compile --runtime=npm`;
 }
 
-const { runtime, help } = parse();
-if (help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
+const { runtime } = readOptions("compile", HELP, {
+  runtime: { type: "string" },
+});
 if (runtime !== undefined && runtime !== "npm") {
-  fail(
-    `--runtime must be npm, not '${runtime}' (options: --runtime=npm, --help)`,
-    2,
-  );
+  usageError("compile", `--runtime must be npm, not '${runtime}'`);
 }
 Deno.chdir(fileURLToPath(new URL("../", import.meta.url)));
 Deno.mkdirSync("dist", { recursive: true });

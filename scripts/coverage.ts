@@ -3,14 +3,26 @@
  * left in `coverage/`, and exits with 1 when it is too little.
  */
 import { readdirSync } from "node:fs";
-import { parseArgs } from "node:util";
+import { number, readOptions } from "./options.ts";
 
-const { values } = parseArgs({
-  options: {
-    lines: { type: "string", default: "95" },
-    branches: { type: "string", default: "90" },
-  },
+const HELP =
+  `Reports how much of lib/ the tests run; exits with 1 when it is too little.
+
+Usage: deno task coverage [options]
+
+  --lines N      the least part of the lines, in per cent (default 95)
+  --branches N   the least part of the branches, in per cent (default 90)
+  --help         show this`;
+
+const values = readOptions("coverage", HELP, {
+  lines: { type: "string" },
+  branches: { type: "string" },
 });
+const percent = { min: 0, max: 100, whole: false };
+const bounds = {
+  lines: number("coverage", "lines", values.lines, percent) ?? 95,
+  branches: number("coverage", "branches", values.branches, percent) ?? 90,
+};
 
 const { success, stdout } = await new Deno.Command(Deno.execPath(), {
   args: ["coverage", "coverage", "--include=/lib/", "--lcov"],
@@ -78,7 +90,7 @@ for (const path of readdirSync(lib, { recursive: true }).map(String)) {
   enough = false;
 }
 for (const kind of ["lines", "branches"] as const) {
-  const bound = Number(values[kind]);
+  const bound = bounds[kind];
   if (total[kind].percent >= bound) continue;
   console.error(
     `coverage: ${

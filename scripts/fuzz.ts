@@ -4,7 +4,6 @@
  * independent reading of the rules predicts.
  */
 import { setImmediate } from "node:timers";
-import { parseArgs } from "node:util";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
@@ -12,6 +11,7 @@ import { callbacks, type LogLevel, Node } from "../lib/mod.ts";
 import { type Input, type Output, serve } from "../lib/stdio.ts";
 import { linesOf, NodeProcess } from "../tests/process.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
+import { number, readOptions } from "./options.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
@@ -606,46 +606,16 @@ Usage: deno task fuzz [options]
   --help       show this`;
 
 const options = {
-  lines: { type: "string", default: "1000000" },
+  lines: { type: "string" },
   seed: { type: "string" },
-  process: { type: "boolean", default: false },
-  help: { type: "boolean", default: false },
+  process: { type: "boolean" },
 } as const;
 
-function usageError(reason: string): never {
-  console.error(
-    `fuzz: ${reason} (options: --lines N, --seed N, --process, --help)`,
-  );
-  Deno.exit(2);
-}
-
-function parse() {
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    usageError((error as Error).message.split("\n")[0]!);
-  }
-}
-
-function whole(name: string, text: string, min: number): number {
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (Number.isSafeInteger(value) && value >= min && value < 2 ** 31) {
-    return value;
-  }
-  usageError(
-    `--${name} must be a whole number from ${min} to ${
-      2 ** 31 - 1
-    }, not '${text}'`,
-  );
-}
-
 async function main(): Promise<void> {
-  const values = parse();
-  if (values.help) return console.log(HELP);
-  const lines = whole("lines", values.lines, 1);
-  const seed = values.seed === undefined
-    ? Math.floor(Math.random() * 1e9)
-    : whole("seed", values.seed, 0);
+  const values = readOptions("fuzz", HELP, options);
+  const lines = number("fuzz", "lines", values.lines, { min: 1 }) ?? 1_000_000;
+  const seed = number("fuzz", "seed", values.seed, { min: 0 }) ??
+    Math.floor(Math.random() * 1e9);
   console.log(`seed ${seed}`);
   const total: Record<string, number> = {};
   let heap = Infinity;

@@ -6,11 +6,11 @@
  */
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { parseArgs } from "node:util";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 // deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
 import ts from "npm:typescript@5.9.3";
+import { number, readOptions, usageError } from "./options.ts";
 import noFaults from "./no_faults.json" with { type: "json" };
 
 const FILES = [
@@ -40,35 +40,6 @@ Usage: deno task mutants [options]
   --file PATH  plant them in this file only, such as lib/node.ts
   --list       show the faults, plant none
   --help       show this`;
-
-const options = {
-  limit: { type: "string", default: "150" },
-  seed: { type: "string", default: "1" },
-  file: { type: "string" },
-  list: { type: "boolean", default: false },
-  help: { type: "boolean", default: false },
-} as const;
-
-function usageError(reason: string): never {
-  console.error(
-    `mutants: ${reason} (options: --limit N, --seed N, --file PATH, --list, --help)`,
-  );
-  Deno.exit(2);
-}
-
-function parse() {
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    usageError((error as Error).message.split("\n")[0]!);
-  }
-}
-
-function whole(name: string, text: string, min: number): number {
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (Number.isSafeInteger(value) && value >= min) return value;
-  usageError(`--${name} must be a whole number from ${min}, not '${text}'`);
-}
 
 /** A fault: part of a file, and what stands there instead. */
 interface Mutant {
@@ -256,15 +227,19 @@ const shown = ({ file, line, from, to }: Mutant) =>
       .join("  →  ")
   }`;
 
-const values = parse();
-if (values.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-const limit = whole("limit", values.limit, 1);
-const seed = whole("seed", values.seed, 0);
+const values = readOptions("mutants", HELP, {
+  limit: { type: "string" },
+  seed: { type: "string" },
+  file: { type: "string" },
+  list: { type: "boolean" },
+});
+const limit = number("mutants", "limit", values.limit, { min: 1 }) ?? 150;
+const seed = number("mutants", "seed", values.seed, { min: 0 }) ?? 1;
 if (values.file !== undefined && !FILES.includes(values.file)) {
-  usageError(`--file must be one of ${FILES.join(", ")}, not '${values.file}'`);
+  usageError(
+    "mutants",
+    `--file must be one of ${FILES.join(", ")}, not '${values.file}'`,
+  );
 }
 const files = values.file === undefined ? FILES : [values.file];
 const sources = new Map(

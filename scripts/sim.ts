@@ -1,6 +1,5 @@
 /** Runs simulated clusters under fault, seed by seed: see docs/simulation.md. */
 import process from "node:process";
-import { parseArgs } from "node:util";
 import { SingleBar } from "cli-progress";
 import {
   diagram,
@@ -9,6 +8,7 @@ import {
   shrink,
   Simulation,
 } from "../lib/sim/mod.ts";
+import { number, readOptions, usageError } from "./options.ts";
 import { SCENARIOS } from "./sim/nodes.ts";
 import { runAll } from "./sim/pool.ts";
 import { command, shrunkText, Summary, violationText } from "./sim/report.ts";
@@ -39,7 +39,7 @@ Exit code: 0 when all was as it should be, 1 when something was not, 2 for a
 wrong option.
 `;
 
-const options = {
+const values = readOptions("sim", HELP, {
   seed: { type: "string" },
   seeds: { type: "string" },
   minutes: { type: "string" },
@@ -51,50 +51,11 @@ const options = {
   "only-ops": { type: "string" },
   trace: { type: "string" },
   diagram: { type: "string" },
-  help: { type: "boolean", default: false },
-} as const;
-type Name = keyof typeof options;
-
-/** A wrong option: exit code 2. */
-function usageError(text: string): never {
-  console.error(`sim: ${text}`);
-  Deno.exit(2);
-}
-
-function parse() {
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    const names = Object.keys(options).map((name) => `--${name}`).join(", ");
-    const [reason] = (error as Error).message.split("\n");
-    usageError(`${reason} (options: ${names})`);
-  }
-}
-
-const values = parse();
-
-function number(
-  name: Name,
-  min: number,
-  max: number,
-  whole = true,
-): number | undefined {
-  const text = values[name] as string | undefined;
-  if (text === undefined) return undefined;
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (value >= min && value <= max && (!whole || Number.isInteger(value))) {
-    return value;
-  }
-  usageError(
-    `--${name} must be a ${
-      whole ? "whole " : ""
-    }number from ${min} to ${max}, not '${text}'`,
-  );
-}
+});
 
 /** Of an option: its parts, of which "none" is the empty list. */
-function parts(name: Name): string[] | undefined {
-  const text = values[name] as string | undefined;
+function parts(name: keyof typeof values): string[] | undefined {
+  const text = values[name];
   return text === "none" ? [] : text?.split(",");
 }
 
@@ -103,6 +64,7 @@ function numbers(name: "only-faults" | "only-ops"): number[] | undefined {
     const [, from, to = from] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
     if (from === undefined) {
       usageError(
+        "sim",
         `--${name} must be like 1,4-7, or none: it does not understand '${text}'`,
       );
     }
@@ -116,7 +78,10 @@ function faults(): FaultKind[] | undefined {
     if ((FAULT_KINDS as readonly string[]).includes(kind)) {
       return kind as FaultKind;
     }
-    usageError(`--faults knows no '${kind}': ${FAULT_KINDS.join(", ")}, none`);
+    usageError(
+      "sim",
+      `--faults knows no '${kind}': ${FAULT_KINDS.join(", ")}, none`,
+    );
   });
 }
 
@@ -124,6 +89,7 @@ function workload(): string | undefined {
   const name = values.workload;
   if (name === undefined || Object.hasOwn(SCENARIOS, name)) return name;
   usageError(
+    "sim",
     `--workload must be one of ${
       Object.keys(SCENARIOS).join(", ")
     }, not '${name}'`,
@@ -229,27 +195,28 @@ async function runMany(
   return failed.length === 0;
 }
 
-if (values.help) {
-  console.log(HELP.trimEnd());
-  Deno.exit(0);
-}
 const fresh = values.seed === undefined;
 const choices: Choices = {
-  seed: number("seed", 0, 2 ** 52) ??
+  seed: number("sim", "seed", values.seed, { min: 0, max: 2 ** 52 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0]!,
   workload: workload(),
-  nodes: number("nodes", 1, 100),
-  operations: number("ops", 0, 1_000_000),
+  nodes: number("sim", "nodes", values.nodes, { min: 1, max: 100 }),
+  operations: number("sim", "ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
   onlyFaults: numbers("only-faults"),
   onlyOperations: numbers("only-ops"),
 };
-const minutes = number("minutes", 0.01, 10_000, false);
-const seeds = number("seeds", 1, 1e9) ?? (fresh ? 100 : 1);
+const minutes = number("sim", "minutes", values.minutes, {
+  min: 0.01,
+  max: 10_000,
+  whole: false,
+});
+const seeds = number("sim", "seeds", values.seeds, { min: 1, max: 1e9 }) ??
+  (fresh ? 100 : 1);
 const single = seeds === 1 && minutes === undefined;
 for (const name of ["trace", "diagram"] as const) {
   if (values[name] !== undefined && !single) {
-    usageError(`--${name} needs one seed: add --seed N`);
+    usageError("sim", `--${name} needs one seed: add --seed N`);
   }
 }
 try {

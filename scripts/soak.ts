@@ -2,10 +2,10 @@
  * Has a real process make millions of RPCs, of which some get lost, are answered
  * late or twice, and compares its memory and its counters with what they should be.
  */
-import { parseArgs } from "node:util";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { command, root } from "../tests/process.ts";
+import { number, readOptions } from "./options.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
@@ -38,50 +38,20 @@ Usage: deno task soak [options]
   --seed N     which RPCs get lost, are answered late or twice (default 1)
   --help       show this`;
 
-const options = {
-  rpcs: { type: "string", default: "10000000" },
+const values = readOptions("soak", HELP, {
+  rpcs: { type: "string" },
   minutes: { type: "string" },
-  seed: { type: "string", default: "1" },
-  help: { type: "boolean", default: false },
-} as const;
-
-function usageError(reason: string): never {
-  console.error(
-    `soak: ${reason} (options: --rpcs N, --minutes N, --seed N, --help)`,
-  );
-  Deno.exit(2);
-}
-
-function parse() {
-  try {
-    return parseArgs({ args: Deno.args, options }).values;
-  } catch (error) {
-    usageError((error as Error).message.split("\n")[0]!);
-  }
-}
-
-function number(name: string, text: string, min: number, whole = true) {
-  const value = text.trim() === "" ? NaN : Number(text);
-  if (value >= min && (whole ? Number.isSafeInteger(value) : value < 1e9)) {
-    return value;
-  }
-  usageError(
-    `--${name} must be a ${
-      whole ? "whole " : ""
-    }number from ${min}, not '${text}'`,
-  );
-}
-
-const values = parse();
-if (values.help) {
-  console.log(HELP);
-  Deno.exit(0);
-}
-const wanted = number("rpcs", values.rpcs, WARM_UP);
-const minutes = values.minutes === undefined
-  ? Infinity
-  : number("minutes", values.minutes, 0, false);
-const random = xoroshiro128plus(number("seed", values.seed, 0));
+  seed: { type: "string" },
+});
+const wanted = number("soak", "rpcs", values.rpcs, { min: WARM_UP }) ??
+  10_000_000;
+const minutes = number("soak", "minutes", values.minutes, {
+  min: 0,
+  whole: false,
+}) ?? Infinity;
+const random = xoroshiro128plus(
+  number("soak", "seed", values.seed, { min: 0 }) ?? 1,
+);
 
 const [program, ...args] = command(
   "--log-level",
