@@ -9,7 +9,7 @@ import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
 const { gc } = globalThis as unknown as { gc: () => void };
 const pending = new PendingRpcs(Infinity, () => {});
 const callbacks: WeakRef<RpcCallback>[] = [];
-const nameOf = (id: number) => `a destination of its own: ${id}`;
+const nameOf = (id: number) => `a destination of its own: ${id}`.padEnd(200);
 
 /** Bytes of the heap, and of typed arrays beside it. */
 function memory(): [heap: number, external: number] {
@@ -55,7 +55,7 @@ for (let id = 60_000; id < 70_000; id++) {
 for (let id = 80_000; id < 90_000; id++) if (id % 4 !== 0) settle(id); // the others move together
 for (let id = 80_000; id < 90_000; id += 4) if (id % 1000 !== 0) settle(id);
 await turn();
-gc();
+const [heapLeft] = memory();
 const leftPending = pending.size;
 const leftAlive = alive();
 pending.reap(100);
@@ -64,6 +64,7 @@ const [heap, external] = memory();
 console.log(JSON.stringify({
   leftPending,
   leftAlive,
+  leftHeap: heapLeft - heapBefore,
   pending: pending.size,
   alive: alive(),
   heap: heap - heapBefore,

@@ -409,7 +409,7 @@ Deno.test("nothing refers to a callback, or to its destination, after it has run
     cwd: new URL("../", import.meta.url),
     stderr: "inherit",
   }).output();
-  const { heap, external, ...others } = JSON.parse(
+  const { leftHeap, heap, external, ...others } = JSON.parse(
     new TextDecoder().decode(stdout),
   );
   assertEquals(others, {
@@ -418,7 +418,8 @@ Deno.test("nothing refers to a callback, or to its destination, after it has run
     pending: 0,
     alive: 0,
   });
-  // 30,000 leaked names alone would be over 1 MB.
+  // 30,000 leaked names would be over 6 MB.
+  assert(leftHeap < 4_000_000, `${leftHeap} bytes more with 10 left`);
   assert(heap < 300_000, `${heap} bytes more on the heap`);
   // All 30 segments would be 660 kB more.
   assert(external < 500_000, `${external} bytes more beside it`);

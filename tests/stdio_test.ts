@@ -395,6 +395,31 @@ Deno.test("a stdin that can't be read ends the node with exit code 1", async () 
   ]);
 });
 
+Deno.test("what waits for stdout is counted to the byte", async () => {
+  const limit = 10_000;
+  const { node, input, run } = setUp({ maxOutputBytes: limit });
+  let waiting = 0;
+  let next = 0;
+  node.on("flood", () => {
+    for (;;) {
+      const body = { type: "x", msg_id: node.stats().sent };
+      next = JSON.stringify({ src: "n1", dest: "n2", body }).length + 1;
+      node.send("n2", { type: "x" });
+      waiting += next;
+    }
+  });
+  input.add(INIT);
+  const running = run();
+  while (node.nodeId === "") await turn();
+  await turn(); // init_ok is written
+  input.add(
+    `{"src":"c1","dest":"n1","body":{"type":"flood","msg_id":9}}\n`,
+    null,
+  );
+  await running;
+  assert(waiting <= limit && waiting + next > limit, `${waiting}, ${next}`);
+});
+
 Deno.test("128 MiB may wait for stdout by default", async () => {
   const { node, input, output, run } = setUp();
   const type = "x".repeat(1024 * 1024);
