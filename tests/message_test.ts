@@ -2,6 +2,13 @@ import { assertEquals, assertThrows } from "@std/assert";
 import { decode, InvalidMessageError } from "../lib/message.ts";
 
 Deno.test("decode says what is wrong", () => {
+  for (const line of ["null", "1", '"{}"', "[]"]) {
+    assertThrows(
+      () => decode(line),
+      InvalidMessageError,
+      "the message is not an object",
+    );
+  }
   const good = { src: "c1", dest: "n1", body: { type: "x" } };
   for (
     const [field, values] of [
