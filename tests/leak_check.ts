@@ -1,6 +1,6 @@
 /**
- * Registers 30,000 callbacks three times, each with a destination of its own, settles,
- * cancels and reaps them, and prints what is left: run by a test, in a process
+ * Registers callbacks, each with a destination of its own, settles, cancels and
+ * reaps them in every way, and prints what is left: run by a test, in a process
  * of its own as it needs `--v8-flags=--expose-gc`.
  */
 import { RpcError } from "../lib/errors.ts";
@@ -54,11 +54,20 @@ for (let id = 60_000; id < 70_000; id++) {
 }
 for (let id = 80_000; id < 90_000; id++) if (id % 4 !== 0) settle(id); // the others move together
 for (let id = 80_000; id < 90_000; id += 4) if (id % 1000 !== 0) settle(id);
+for (let id = 90_000; id < 490_000; id++) { // one after the other
+  pending.register(id, nameOf(id), 0, 100, () => {});
+  settle(id);
+}
 await turn();
 const [heapLeft] = memory();
 const leftPending = pending.size;
 const leftAlive = alive();
-pending.reap(100);
+for (let i = 1; i <= 60_000; i++) { // so far apart that each takes a segment
+  for (const id of [i * 2 ** 34, i * 2 ** 34 + 2 ** 33]) {
+    pending.register(id, "n1", 0, 100, () => {});
+  }
+  pending.reap(100);
+}
 await turn();
 const [heap, external] = memory();
 console.log(JSON.stringify({
