@@ -308,6 +308,24 @@ Deno.test("partial writes are continued", async () => {
   assertEquals(output.messages.length, 2);
 });
 
+Deno.test("stdin is read, and stdout written, in pieces of 64 KiB at the most", async () => {
+  const { input, output, run } = setUp();
+  const rooms: number[] = [];
+  const { read } = input;
+  input.read = (buffer) => {
+    rooms.push(buffer.length);
+    return read.call(input, buffer);
+  };
+  const pieces: number[] = [];
+  output.gate = (bytes) => {
+    pieces.push(bytes.length);
+    return bytes.length;
+  };
+  input.add(INIT + echo(1, "x".repeat(200_000)) + "\n", null);
+  await run();
+  assertEquals([Math.max(...rooms), Math.max(...pieces)], [65_536, 65_536]);
+});
+
 Deno.test("while too much waits for stdout, no input is read", async () => {
   const { input, output, run } = setUp({ maxOutputBytes: 4000 });
   const open = Promise.withResolvers<void>();
