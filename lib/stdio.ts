@@ -546,7 +546,8 @@ export function stderrLog(
       if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
       const lines = [entry(at, text)];
       if (dropped > 0) {
-        lines.unshift(entry("warn", `${dropped} log lines were dropped`));
+        const what = dropped === 1 ? "line was" : "lines were";
+        lines.unshift(entry("warn", `${dropped} log ${what} dropped`));
       }
       try {
         outbox.send(lines.join("\n"));

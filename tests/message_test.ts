@@ -44,6 +44,15 @@ Deno.test("decode takes ids from 0 to 2^53 - 1", () => {
   }
 });
 
+Deno.test("decode shows no more than 40 characters of what is no id", () => {
+  const body = { type: "x", msg_id: "x".repeat(100) };
+  const { message } = assertThrows(
+    () => decode(JSON.stringify({ src: "c1", dest: "n1", body })),
+    InvalidMessageError,
+  );
+  assertEquals(message.endsWith(`: "${"x".repeat(39)}`), true);
+});
+
 Deno.test("decode knows whom to tell, where it can be told", () => {
   const replyTo = (message: unknown) => {
     try {
