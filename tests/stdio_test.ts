@@ -187,10 +187,18 @@ Deno.test("a BOM within the input is no part of JSON, wherever the reads are cut
     await run();
     assertEquals(node.stats().invalid_lines, 1);
   }
-  const { node, input, run } = setUp({ maxLineBytes: 80 });
-  input.add("x".repeat(200) + "\n", "\ufeff\n", null);
-  await run();
-  assertEquals(node.stats().invalid_lines, 2);
+  const bom = encoder.encode("\ufeff\n");
+  for (
+    const chunks of [
+      ["x".repeat(200) + "\n", bom],
+      [Uint8Array.of(0xff, 10, ...bom)], // no UTF-8, and so decoded line by line
+    ]
+  ) {
+    const { node, input, run } = setUp({ maxLineBytes: 80 });
+    input.add(...chunks, null);
+    await run();
+    assertEquals(node.stats().invalid_lines, 2);
+  }
 });
 
 Deno.test("the room for a long line is given back after it", async () => {
