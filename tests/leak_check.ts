@@ -3,6 +3,7 @@
  * reaps them in every way, and prints what is left: run by a test, in a process
  * of its own as it needs `--v8-flags=--expose-gc`.
  */
+import { DeadlineHeap } from "../lib/deadline_heap.ts";
 import { RpcError } from "../lib/errors.ts";
 import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
 
@@ -68,13 +69,21 @@ for (let i = 1; i <= 60_000; i++) { // so far apart that each takes a segment
   }
   pending.reap(100);
 }
+const positions: number[] = [];
+const emptied = new DeadlineHeap({
+  moved: (item, position) => positions[item] = position,
+  precedes: () => false,
+});
+for (let i = 0; i < 100_000; i++) emptied.push(i, i);
+while (emptied.size > 0) emptied.removeAt(positions[emptied.firstItem]!);
+positions.length = 0;
 await turn();
 const [heap, external] = memory();
 console.log(JSON.stringify({
   leftPending,
   leftAlive,
   leftHeap: heapLeft - heapBefore,
-  pending: pending.size,
+  pending: pending.size + emptied.size,
   alive: alive(),
   heap: heap - heapBefore,
   external: external - externalAtFirst,

@@ -254,6 +254,12 @@ Deno.test("a second handler for a type is refused", () => {
   assertThrows(() => node.on("a", () => {}), Error, "a second handler for 'a'");
 });
 
+Deno.test("before init, what does not say who the node is gets no answer", () => {
+  const { node, sent } = setUp({ init: false });
+  node.receive('{"src":"c1","dest":5,"body":{"type":"echo","msg_id":1}}');
+  assertEquals([sent, node.stats().invalid_lines], [[], 1]);
+});
+
 Deno.test("what is no message is counted, logged with its start, and answered where it can be", () => {
   const { node, request, logged, sent } = setUp();
   const unanswerable = [
@@ -576,7 +582,7 @@ Deno.test("a tick may stop itself", () => {
 });
 
 Deno.test("close settles every RPC, then waits for running handlers", async () => {
-  const { node, clock, request, sent } = setUp();
+  const { node, clock, request, sent, logged } = setUp();
   node.on("ask", async () => {
     await node.rpc("n2", { type: "x" });
   });
@@ -595,6 +601,7 @@ Deno.test("close settles every RPC, then waits for running handlers", async () =
   resolve();
   await closing;
   assertEquals(clock.timers, 0);
+  assertEquals(logged.filter(([level]) => level === "warn"), []);
   await assertRejects(
     () => node.rpc("n2", { type: "x" }),
     RpcError,

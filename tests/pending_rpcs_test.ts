@@ -89,6 +89,18 @@ Deno.test("RPCs with high ids share a segment, and an emptied table keeps one", 
   assertEquals([pending.size, pending.capacity], [0, 1024]);
 });
 
+Deno.test("memory follows what is pending with high ids, too", () => {
+  const pending = new PendingRpcs(5000, rethrow);
+  for (let i = 0; i < 4096; i++) {
+    pending.register(2 ** 40 + i, "n2", 0, 100, ignore);
+  }
+  for (let i = 0; i < 4096; i++) {
+    if (i % 16 !== 0) pending.settle(replyFrom("n2", 2 ** 40 + i));
+  }
+  assertEquals(pending.size, 256);
+  assert(pending.capacity <= 2048, `${pending.capacity}`);
+});
+
 Deno.test("one RPC more than the limit fails with error 11", () => {
   const pending = new PendingRpcs(2, rethrow);
   pending.register(0, "n2", 0, 100, ignore);

@@ -184,6 +184,7 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
     Array.from({ length: 100 }, (_, id) => id),
   );
   assertEquals(turns, [32, 64, 96]); // 2 ms each
+  assertEquals(timedOut.at(-1)!.at, 10 + 99 * 0.0625); // and nothing between
   assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
 });
 
