@@ -257,7 +257,8 @@ Deno.test("a second handler for a type is refused", () => {
 Deno.test("before init, what does not say who the node is gets no answer", () => {
   const { node, sent } = setUp({ init: false });
   node.receive('{"src":"c1","dest":5,"body":{"type":"echo","msg_id":1}}');
-  assertEquals([sent, node.stats().invalid_lines], [[], 1]);
+  const { invalid_lines, failures } = node.stats();
+  assertEquals([sent, invalid_lines, failures], [[], 1, 0]);
 });
 
 Deno.test("what is no message is counted, logged with its start, and answered where it can be", () => {
