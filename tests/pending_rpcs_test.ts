@@ -79,6 +79,20 @@ Deno.test("ids far apart and close to 2^53 are found", () => {
   }
 });
 
+Deno.test("a reply to what was no RPC is unknown, wherever its id lies between those of RPCs", () => {
+  const pending = new PendingRpcs(1000, rethrow);
+  for (let id = 0; id < 1000; id += 1 + id % 7) {
+    pending.register(id, "n2", 0, 100, ignore);
+  }
+  const { size } = pending;
+  const outcomes = Array.from(
+    { length: 1000 },
+    (_, id) => pending.settle(replyFrom("n2", id)),
+  );
+  assertEquals(outcomes.filter((one) => one === "replied").length, size);
+  assertEquals(outcomes.filter((one) => one === "unknown").length, 1000 - size);
+});
+
 Deno.test("RPCs with high ids share a segment, and an emptied table keeps one", () => {
   const pending = new PendingRpcs(10, rethrow);
   for (let id = 2 ** 40; id < 2 ** 40 + 10; id++) {
