@@ -14,6 +14,8 @@ Usage: deno task compile [options]
 const TARGET = "x86_64-unknown-linux-gnu";
 const OUTPUT = Deno.build.os === "windows" ? "dist/gyre.exe" : "dist/gyre";
 const DENORT = `dist/denort-${DENO_VERSION}`;
+/** As in `deno task start`: half of V8's default takes 13 to 44 MB off the peak, and no more CPU. */
+const YOUNG_GENERATION = "--v8-flags=--max-semi-space-size=8";
 const decoder = new TextDecoder();
 
 function fail(text: string): never {
@@ -54,8 +56,15 @@ if (runtime === "npm") {
 
 const [program, ...args] = deno;
 const { success, stderr } = await new Deno.Command(program!, {
-  // No permission is granted, and none is asked for at run time.
-  args: [...args, "compile", "--no-prompt", "--output", OUTPUT, "main.ts"],
+  args: [
+    ...args,
+    "compile",
+    "--no-prompt", // no permission is granted, and none is asked for at run time
+    YOUNG_GENERATION,
+    "--output",
+    OUTPUT,
+    "main.ts",
+  ],
   env,
   stdin: "null",
   stdout: "inherit",
