@@ -14,7 +14,7 @@ Usage: deno task compile [options]
 const TARGET = "x86_64-unknown-linux-gnu";
 const OUTPUT = Deno.build.os === "windows" ? "dist/gyre.exe" : "dist/gyre";
 const DENORT = `dist/denort-${DENO_VERSION}`;
-/** As in `deno task start`: half of V8's default takes 13 to 44 MB off the peak, and no more CPU. */
+/** As in `deno task start`: half of V8's default takes up to 40 MB off the peak, at no more CPU. */
 const YOUNG_GENERATION = "--v8-flags=--max-semi-space-size=8";
 const decoder = new TextDecoder();
 
