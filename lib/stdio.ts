@@ -215,7 +215,7 @@ class Inbox {
   #waiter: { since: number; resolve: () => void } | undefined;
   /** How many looks show that the pipe is empty. */
   #looksNeeded = 1;
-  #looking = false;
+  #looking: Promise<void> | undefined;
 
   constructor(options: InboxOptions) {
     this.#options = options;
@@ -245,10 +245,18 @@ class Inbox {
     return promise;
   }
 
-  /** Looks whether the waiter can go. All that was read two turns ago is handled. */
-  async #look(): Promise<void> {
-    if (this.#looking) return;
-    this.#looking = true;
+  /** Looks no more: no one waits any longer. */
+  async stop(): Promise<void> {
+    this.#waiter = undefined;
+    await this.#looking;
+  }
+
+  #look(): void {
+    if (this.#reading && this.#waiter) this.#looking ??= this.#lookOn();
+  }
+
+  /** Looks until the waiter can go. All that was read two turns ago is handled. */
+  async #lookOn(): Promise<void> {
     let begun = 0;
     let looks = 0;
     while (this.#reading && this.#waiter) {
@@ -261,6 +269,7 @@ class Inbox {
       const enough = this.#emptied >= begun - 1
         ? this.#looksNeeded
         : LOOKS_FOR_MORE;
+      if (this.#waiter === undefined) break; // stopped meanwhile
       if (
         (waiting && ++looks >= enough) || this.#emptied > this.#waiter.since
       ) {
@@ -268,7 +277,7 @@ class Inbox {
         this.#waiter = undefined;
       } else if (waiting) await sleep(LOOK_MS);
     }
-    this.#looking = false;
+    this.#looking = undefined;
   }
 
   async #read(): Promise<number | null> {
@@ -432,6 +441,7 @@ export async function serve(
   stopping = true;
   signals.stop(); // a second signal ends the process at once
   await node.close();
+  await inbox.stop();
   const problem = await drain(outbox);
   if (reason instanceof Error || problem !== undefined) {
     log("error", ((problem ?? reason) as Error).message);
