@@ -638,6 +638,35 @@ Deno.test("how often it looks whether a read waits: the more, the likelier it is
   );
 });
 
+Deno.test("the end comes only when a look that has begun is over", async () => {
+  const { subtle } = crypto;
+  const { digest } = subtle;
+  const looking = Promise.withResolvers<void>();
+  const over = Promise.withResolvers<ArrayBuffer>();
+  subtle.digest = () => {
+    looking.resolve();
+    return over.promise;
+  };
+  try {
+    const clock = new VirtualClock();
+    const { node, input, run } = setUp({}, { clock });
+    input.add(INIT);
+    let ended = false;
+    const running = run().finally(() => ended = true);
+    while (input.reads < 2) await turn();
+    node.rpc("n2", { type: "x" }, () => {}, { timeoutMs: 1 });
+    clock.advance(1);
+    await looking.promise;
+    input.add(null);
+    for (let i = 0; i < 20; i++) await turn();
+    assertEquals(ended, false);
+    over.resolve(new ArrayBuffer(0));
+    assertEquals(await running, 0);
+  } finally {
+    subtle.digest = digest;
+  }
+});
+
 for (const answered of [true, false]) {
   Deno.test(`while stdout keeps input from being read nothing expires; ${answered ? "the reply is handled then" : "without a reply it does then"}`, async () => {
     const { node, input, output, run } = setUp({ maxOutputBytes: 4000 }, {
