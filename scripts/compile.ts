@@ -1,7 +1,7 @@
 /** Builds the standalone binary `dist/gyre`, which needs no permissions. */
 import { fileURLToPath } from "node:url";
 import { DENO_VERSION, denortFromNpm } from "./denort.ts";
-import { readOptions, usageError } from "./options.ts";
+import { Task } from "./options.ts";
 
 const HELP = `Builds the standalone binary dist/gyre.
 
@@ -32,11 +32,12 @@ Where that can't be:
 - on Linux x86-64, where an npm registry can be reached: deno task compile --runtime=npm`;
 }
 
-const { runtime } = readOptions("compile", HELP, {
+const task: Task = new Task("compile", HELP);
+const { runtime } = task.options({
   runtime: { type: "string" },
 });
 if (runtime !== undefined && runtime !== "npm") {
-  usageError("compile", `--runtime must be npm, not '${runtime}'`);
+  task.usageError(`--runtime must be npm, not '${runtime}'`);
 }
 Deno.chdir(fileURLToPath(new URL("../", import.meta.url)));
 Deno.mkdirSync("dist", { recursive: true });

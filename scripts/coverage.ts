@@ -3,7 +3,7 @@
  * left in `coverage/`, and exits with 1 when it is too little.
  */
 import { readdirSync } from "node:fs";
-import { number, readOptions } from "./options.ts";
+import { Task } from "./options.ts";
 
 const HELP =
   `Reports how much of lib/ the tests run; exits with 1 when it is too little.
@@ -14,14 +14,15 @@ Usage: deno task coverage [options]
   --branches N   the least part of the branches, in per cent (default 90)
   --help         show this`;
 
-const values = readOptions("coverage", HELP, {
+const task: Task = new Task("coverage", HELP);
+const values = task.options({
   lines: { type: "string" },
   branches: { type: "string" },
 });
 const percent = { min: 0, max: 100, whole: false };
 const bounds = {
-  lines: number("coverage", "lines", values.lines, percent) ?? 95,
-  branches: number("coverage", "branches", values.branches, percent) ?? 90,
+  lines: task.number("lines", values.lines, percent) ?? 95,
+  branches: task.number("branches", values.branches, percent) ?? 90,
 };
 
 const { success, stdout } = await new Deno.Command(Deno.execPath(), {

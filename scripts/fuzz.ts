@@ -11,7 +11,7 @@ import { callbacks, type LogLevel, Node } from "../lib/mod.ts";
 import { type Input, type Output, serve } from "../lib/stdio.ts";
 import { linesOf, NodeProcess } from "../tests/process.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
-import { number, readOptions } from "./options.ts";
+import { Task } from "./options.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
@@ -605,16 +605,15 @@ Usage: deno task fuzz [options]
                the binary that GYRE_BIN names, or deno run
   --help       show this`;
 
-const options = {
-  lines: { type: "string" },
-  seed: { type: "string" },
-  process: { type: "boolean" },
-} as const;
-
+const task: Task = new Task("fuzz", HELP);
 async function main(): Promise<void> {
-  const values = readOptions("fuzz", HELP, options);
-  const lines = number("fuzz", "lines", values.lines, { min: 1 }) ?? 1_000_000;
-  const seed = number("fuzz", "seed", values.seed, { min: 0 }) ??
+  const values = task.options({
+    lines: { type: "string" },
+    seed: { type: "string" },
+    process: { type: "boolean" },
+  });
+  const lines = task.number("lines", values.lines, { min: 1 }) ?? 1_000_000;
+  const seed = task.number("seed", values.seed, { min: 0 }) ??
     Math.floor(Math.random() * 1e9);
   console.log(`seed ${seed}`);
   const total: Record<string, number> = {};

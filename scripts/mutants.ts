@@ -10,7 +10,7 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 // deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
 import ts from "npm:typescript@5.9.3";
-import { number, readOptions, usageError } from "./options.ts";
+import { Task } from "./options.ts";
 import noFaults from "./no_faults.json" with { type: "json" };
 
 const FILES = [
@@ -227,17 +227,17 @@ const shown = ({ file, line, from, to }: Mutant) =>
       .join("  →  ")
   }`;
 
-const values = readOptions("mutants", HELP, {
+const task: Task = new Task("mutants", HELP);
+const values = task.options({
   limit: { type: "string" },
   seed: { type: "string" },
   file: { type: "string" },
   list: { type: "boolean" },
 });
-const limit = number("mutants", "limit", values.limit, { min: 1 }) ?? 150;
-const seed = number("mutants", "seed", values.seed, { min: 0 }) ?? 1;
+const limit = task.number("limit", values.limit, { min: 1 }) ?? 150;
+const seed = task.number("seed", values.seed, { min: 0 }) ?? 1;
 if (values.file !== undefined && !FILES.includes(values.file)) {
-  usageError(
-    "mutants",
+  task.usageError(
     `--file must be one of ${FILES.join(", ")}, not '${values.file}'`,
   );
 }

@@ -8,7 +8,7 @@ import {
   shrink,
   Simulation,
 } from "../lib/sim/mod.ts";
-import { number, readOptions, usageError } from "./options.ts";
+import { Task } from "./options.ts";
 import { SCENARIOS } from "./sim/nodes.ts";
 import { runAll } from "./sim/pool.ts";
 import { command, shrunkText, Summary, violationText } from "./sim/report.ts";
@@ -39,7 +39,8 @@ Exit code: 0 when all was as it should be, 1 when something was not, 2 for a
 wrong option.
 `;
 
-const values = readOptions("sim", HELP, {
+const task: Task = new Task("sim", HELP);
+const values = task.options({
   seed: { type: "string" },
   seeds: { type: "string" },
   minutes: { type: "string" },
@@ -63,8 +64,7 @@ function numbers(name: "only-faults" | "only-ops"): number[] | undefined {
   return parts(name)?.flatMap((text) => {
     const [, from, to = from] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
     if (from === undefined) {
-      usageError(
-        "sim",
+      task.usageError(
         `--${name} must be like 1,4-7, or none: it does not understand '${text}'`,
       );
     }
@@ -78,8 +78,7 @@ function faults(): FaultKind[] | undefined {
     if ((FAULT_KINDS as readonly string[]).includes(kind)) {
       return kind as FaultKind;
     }
-    usageError(
-      "sim",
+    task.usageError(
       `--faults knows no '${kind}': ${FAULT_KINDS.join(", ")}, none`,
     );
   });
@@ -88,8 +87,7 @@ function faults(): FaultKind[] | undefined {
 function workload(): string | undefined {
   const name = values.workload;
   if (name === undefined || Object.hasOwn(SCENARIOS, name)) return name;
-  usageError(
-    "sim",
+  task.usageError(
     `--workload must be one of ${
       Object.keys(SCENARIOS).join(", ")
     }, not '${name}'`,
@@ -197,26 +195,26 @@ async function runMany(
 
 const fresh = values.seed === undefined;
 const choices: Choices = {
-  seed: number("sim", "seed", values.seed, { min: 0, max: 2 ** 52 }) ??
+  seed: task.number("seed", values.seed, { min: 0, max: 2 ** 52 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0]!,
   workload: workload(),
-  nodes: number("sim", "nodes", values.nodes, { min: 1, max: 100 }),
-  operations: number("sim", "ops", values.ops, { min: 0, max: 1_000_000 }),
+  nodes: task.number("nodes", values.nodes, { min: 1, max: 100 }),
+  operations: task.number("ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
   onlyFaults: numbers("only-faults"),
   onlyOperations: numbers("only-ops"),
 };
-const minutes = number("sim", "minutes", values.minutes, {
+const minutes = task.number("minutes", values.minutes, {
   min: 0.01,
   max: 10_000,
   whole: false,
 });
-const seeds = number("sim", "seeds", values.seeds, { min: 1, max: 1e9 }) ??
+const seeds = task.number("seeds", values.seeds, { min: 1, max: 1e9 }) ??
   (fresh ? 100 : 1);
 const single = seeds === 1 && minutes === undefined;
 for (const name of ["trace", "diagram"] as const) {
   if (values[name] !== undefined && !single) {
-    usageError("sim", `--${name} needs one seed: add --seed N`);
+    task.usageError(`--${name} needs one seed: add --seed N`);
   }
 }
 try {

@@ -5,7 +5,7 @@
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { command, root } from "../tests/process.ts";
-import { number, readOptions } from "./options.ts";
+import { Task } from "./options.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;
@@ -38,19 +38,20 @@ Usage: deno task soak [options]
   --seed N     which RPCs get lost, are answered late or twice (default 1)
   --help       show this`;
 
-const values = readOptions("soak", HELP, {
+const task: Task = new Task("soak", HELP);
+const values = task.options({
   rpcs: { type: "string" },
   minutes: { type: "string" },
   seed: { type: "string" },
 });
-const wanted = number("soak", "rpcs", values.rpcs, { min: WARM_UP }) ??
+const wanted = task.number("rpcs", values.rpcs, { min: WARM_UP }) ??
   10_000_000;
-const minutes = number("soak", "minutes", values.minutes, {
+const minutes = task.number("minutes", values.minutes, {
   min: 0,
   whole: false,
 }) ?? Infinity;
 const random = xoroshiro128plus(
-  number("soak", "seed", values.seed, { min: 0 }) ?? 1,
+  task.number("seed", values.seed, { min: 0 }) ?? 1,
 );
 
 const [program, ...args] = command(

@@ -28,7 +28,7 @@ Deno.test("compile: a wrong option is named in one line, with the valid ones", a
     const { code, stderr } = await compile([arg]);
     assertEquals([code, stderr.trim().split("\n").length], [2, 1]);
     assertStringIncludes(stderr, reason);
-    assertStringIncludes(stderr, "--runtime");
+    assertStringIncludes(stderr, "--runtime=npm, --help");
   }
 });
 
