@@ -442,6 +442,7 @@ Deno.test("nothing refers to a callback, or to its destination, after it has run
     leftPending: 10,
     leftAlive: 10,
     pending: 0,
+    emptied: 0,
     alive: 0,
   });
   // 30,000 leaked names would be over 6 MB.

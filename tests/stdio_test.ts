@@ -28,6 +28,9 @@ const echo = (id: number, text: unknown) =>
     body: { type: "echo", msg_id: id, echo: text },
   });
 
+/** As much as one read takes. */
+const FULL_READ = " ".repeat(65_535) + "\n";
+
 /** Lets the event loop turn once. */
 const turn = () => new Promise((resolve) => setTimeout(resolve, 0));
 
@@ -565,7 +568,7 @@ Deno.test("input that keeps coming but leaves the pipe empty holds nothing up", 
 
 for (
   const [what, before] of [
-    ["a full read: there may be more", `${" ".repeat(65_535)}\n`],
+    ["a full read: there may be more", FULL_READ],
     ["a short read, begun before", "\n"],
   ] as const
 ) {
@@ -595,16 +598,30 @@ for (
   });
 }
 
+const { subtle } = crypto;
+const { digest } = subtle;
+
+/** Runs with another `digest`, which is how the node looks whether a read still waits. */
+async function withDigest<T>(
+  other: typeof digest,
+  run: () => Promise<T>,
+): Promise<T> {
+  subtle.digest = other;
+  try {
+    return await run();
+  } finally {
+    subtle.digest = digest;
+  }
+}
+
 /** How often the node looks whether a read still waits, before it lets an RPC expire. */
 async function looks(before: string, lateMs: number): Promise<number> {
-  const { subtle } = crypto;
-  const { digest } = subtle;
   let count = 0;
-  subtle.digest = (...args: Parameters<typeof digest>) => {
+  const counted: typeof digest = (...args) => {
     count++;
     return digest.apply(subtle, args);
   };
-  try {
+  await withDigest(counted, async () => {
     const clock = new VirtualClock();
     const { node, input, run } = setUp({}, { clock });
     input.add(INIT, before);
@@ -618,36 +635,30 @@ async function looks(before: string, lateMs: number): Promise<number> {
     await expired;
     input.add(null);
     assertEquals(await running, 0);
-  } finally {
-    subtle.digest = digest;
-  }
+  });
   return count;
 }
 
 Deno.test("how often it looks whether a read waits: the more, the likelier it is that more can be read", async () => {
-  const full = `${" ".repeat(65_535)}
-`;
   assertEquals(
     [
       await looks("\n", 0),
       await looks("\n", 20),
-      await looks(full, 0),
-      await looks(full, 20),
+      await looks(FULL_READ, 0),
+      await looks(FULL_READ, 20),
     ],
     [1, 8, 50, 50],
   );
 });
 
-Deno.test("the end comes only when a look that has begun is over", async () => {
-  const { subtle } = crypto;
-  const { digest } = subtle;
+Deno.test("the end comes only when a look that has begun is over", () => {
   const looking = Promise.withResolvers<void>();
   const over = Promise.withResolvers<ArrayBuffer>();
-  subtle.digest = () => {
+  const held: typeof digest = () => {
     looking.resolve();
     return over.promise;
   };
-  try {
+  return withDigest(held, async () => {
     const clock = new VirtualClock();
     const { node, input, run } = setUp({}, { clock });
     input.add(INIT);
@@ -662,9 +673,7 @@ Deno.test("the end comes only when a look that has begun is over", async () => {
     assertEquals(ended, false);
     over.resolve(new ArrayBuffer(0));
     assertEquals(await running, 0);
-  } finally {
-    subtle.digest = digest;
-  }
+  });
 });
 
 for (const answered of [true, false]) {
