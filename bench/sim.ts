@@ -12,8 +12,10 @@ import {
   callbacksWorkload,
   echoWorkload,
   FAULT_KINDS,
+  type FaultKind,
   Simulation,
   type SimulationOptions,
+  type Workload,
 } from "../lib/sim/mod.ts";
 
 const OPERATIONS = 100_000;
@@ -44,22 +46,29 @@ function wire(count: number): number {
   return read;
 }
 
-const variants: Record<string, (scale: number) => Promise<number> | number> = {
-  "JSON only": (scale) => wire(3 * OPERATIONS * scale),
-  "echo": (scale) =>
-    simulate({ workload: echoWorkload, operations: OPERATIONS * scale }),
-  "callbacks": (scale) =>
-    simulate({ workload: callbacksWorkload, operations: OPERATIONS * scale }),
-  "callbacks, every fault": (scale) =>
-    simulate({
-      workload: callbacksWorkload,
-      operations: OPERATIONS * scale,
-      faults: FAULT_KINDS,
-    }),
-};
+/** What messages cost that were carried by what ran. */
+async function messages(run: () => Promise<number> | number): Promise<Sample> {
+  const [began, cpu] = [performance.now(), processCpuMs()];
+  const count = await run();
+  return {
+    "CPU, µs/message": (processCpuMs() - cpu) * 1000 / count,
+    "throughput, messages/s": count / (performance.now() - began) * 1000,
+  };
+}
+
+/** Messages of a workload. */
+function simulated(
+  workload: Workload,
+  faults: readonly FaultKind[] = [],
+): (scale: number) => Promise<Sample> {
+  return (scale) =>
+    messages(() =>
+      simulate({ workload, faults, operations: OPERATIONS * scale })
+    );
+}
 
 /** A quiet hour of nodes that do something every second. */
-async function quietHour(scale: number): Promise<number> {
+async function quietHour(scale: number): Promise<Sample> {
   const began = performance.now();
   await simulate({
     durationMs: HOUR_MS * scale,
@@ -68,24 +77,18 @@ async function quietHour(scale: number): Promise<number> {
       node.every(1000, () => {});
     },
   });
-  return performance.now() - began;
+  return { "a quiet hour, ms": performance.now() - began };
 }
 
-async function measure(variant: string, scale: number): Promise<Sample> {
-  if (variant === QUIET) {
-    return { "a quiet hour, ms": await quietHour(scale) };
-  }
-  const [began, cpu] = [performance.now(), processCpuMs()];
-  const messages = await variants[variant]!(scale);
-  return {
-    "CPU, µs/message": (processCpuMs() - cpu) * 1000 / messages,
-    "throughput, messages/s": messages / (performance.now() - began) * 1000,
-  };
-}
-
-const QUIET = "quiet hour";
+const variants: Record<string, (scale: number) => Promise<Sample>> = {
+  "JSON only": (scale) => messages(() => wire(3 * OPERATIONS * scale)),
+  "echo": simulated(echoWorkload),
+  "callbacks": simulated(callbacksWorkload),
+  "callbacks under every fault": simulated(callbacksWorkload, FAULT_KINDS),
+  "quiet hour": quietHour,
+};
 const NAME = "simulation";
-const names = [...Object.keys(variants), QUIET];
+const names = Object.keys(variants);
 
 const options = optionsOrExit(
   "bench:sim",
@@ -94,7 +97,7 @@ const options = optionsOrExit(
 Usage: deno task bench:sim [options]
 
 Options:
-  --variants A,B   which of: ${names.join("; ")}
+  --variants A,B   which of: ${names.join(", ")}
   --rounds N       how many times each is run (default 5)
   --scale X        multiply all numbers of messages (default 1)
   --save           write the results to bench/results/
@@ -111,7 +114,7 @@ const result = {
   figures: await interleave(
     options.variants,
     options.rounds,
-    (variant) => measure(variant, options.scale),
+    (variant) => variants[variant]!(options.scale),
   ),
   notes: [
     roundsNote(options),
