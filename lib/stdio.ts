@@ -54,7 +54,7 @@ export interface ServeOptions {
   /**
    * How many bytes, about, may wait to be written: beyond them sending fails
    * with error 11. Input is read only while no more than half of them wait, and
-   * no more than 1 MiB.
+   * no more than 256 KiB.
    *
    * @default {134_217_728}
    */
@@ -68,9 +68,18 @@ export interface ServeOptions {
 }
 
 const READ_BYTES = 65_536;
-const WRITE_BYTES = 65_536;
-/** While more bytes than this wait to be written no input is read: a backlog only costs memory. */
-const PAUSE_BYTES = 1_048_576;
+/**
+ * How many bytes one write has at most: in pieces, the progress of a slow
+ * reader can be seen. Each costs a visit of another thread: with 65,536 the CPU
+ * of pumped echoes is a tenth higher.
+ */
+const WRITE_BYTES = 262_144;
+/**
+ * While more bytes than this wait to be written no input is read: a backlog
+ * only costs memory, and, where it outlives a collection of the young
+ * generation, CPU: with 1 MiB a tenth of that of pumped echoes.
+ */
+const PAUSE_BYTES = 262_144;
 const NEWLINE = 10;
 /** A byte order mark, in UTF-8. */
 const BOM = [0xef, 0xbb, 0xbf];
@@ -161,7 +170,6 @@ class Outbox {
         this.#lines = [];
         let bytes = this.#encoder.encode(lines.join("\n") + "\n");
         while (bytes.length > 0) {
-          // In pieces, so that the progress of a slow reader can be seen.
           const piece = bytes.subarray(0, WRITE_BYTES);
           bytes = bytes.subarray(await this.#output.write(piece));
           this.#writes++;

@@ -331,7 +331,7 @@ Deno.test("partial writes are continued", async () => {
   assertEquals(output.messages.length, 2);
 });
 
-Deno.test("stdin is read, and stdout written, in pieces of 64 KiB at the most", async () => {
+Deno.test("stdin is read in pieces of 64 KiB at the most, and stdout written in ones of 256 KiB", async () => {
   const { input, output, run } = setUp();
   const rooms: number[] = [];
   const { read } = input;
@@ -344,9 +344,9 @@ Deno.test("stdin is read, and stdout written, in pieces of 64 KiB at the most", 
     pieces.push(bytes.length);
     return bytes.length;
   };
-  input.add(INIT + echo(1, "x".repeat(200_000)) + "\n", null);
+  input.add(INIT + echo(1, "x".repeat(600_000)) + "\n", null);
   await run();
-  assertEquals([Math.max(...rooms), Math.max(...pieces)], [65_536, 65_536]);
+  assertEquals([Math.max(...rooms), Math.max(...pieces)], [65_536, 262_144]);
 });
 
 Deno.test("while too much waits for stdout, no input is read", async () => {
