@@ -49,7 +49,9 @@ const SLICE_STEP = 8;
 export class Reaper {
   readonly #options: ReaperOptions;
   #cancelTimer: (() => void) | undefined;
+  /** The deadline that the timer is for, and when it is to fire: at once, if that has passed. */
   #armedFor = Infinity;
+  #fireAt = Infinity;
   #reaping = false;
 
   /** @param options What to reap, when, and whom to tell. */
@@ -80,7 +82,9 @@ export class Reaper {
     this.#disarm();
     this.#armedFor = time;
     // A fraction would be cut off, and the timer fire early.
-    const delayMs = Math.max(0, Math.ceil(time - clock.now()));
+    const now = clock.now();
+    const delayMs = Math.max(0, Math.ceil(time - now));
+    this.#fireAt = now + delayMs;
     this.#cancelTimer = clock.setTimer(() => this.#fire(), delayMs);
   }
 
@@ -93,7 +97,7 @@ export class Reaper {
   #fire(): void {
     const { pending, clock } = this.#options;
     const due = clock.now();
-    const lateMs = due - this.#armedFor;
+    const lateMs = due - this.#fireAt;
     this.#disarm();
     if (pending.firstDeadline > due) return this.update();
     this.#reaping = true;

@@ -270,8 +270,7 @@ class Inbox {
     while (this.#reading && this.#waiter) {
       if (begun !== this.#begun) looks = 0;
       begun = this.#begun;
-      await nextTurn();
-      await anotherThread();
+      await Promise.all([nextTurn(), anotherThread()]);
       await nextTurn();
       const waiting = this.#reading && this.#begun === begun;
       const enough = this.#emptied >= begun - 1
