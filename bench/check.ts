@@ -79,7 +79,7 @@ async function canCount(): Promise<boolean> {
 const checks: Check[] = [
   {
     what: "CPU of a pumped echo",
-    bound: 1.6,
+    bound: 1.4,
     unit: "× the TextLineStream ceiling's",
     measure: () =>
       ratio("TextLineStream", "CPU", 5, (variant) => pump(variant, ECHOES)),

@@ -166,6 +166,26 @@ async function lost(variant: string, count: number): Promise<Sample> {
   return sample;
 }
 
+/** RPCs that are pending, none of them due for a minute. */
+async function idle(variant: string, count: number): Promise<Sample> {
+  const { command } = nodes[variant]!;
+  const child = await Child.start([...command, "--rpc-timeout", "60000"]);
+  child.exchange(init);
+  const writing = child.write(lines(count, fireForget));
+  await child.readLines(2 * count); // the RPCs and the answers to the requests
+  await writing;
+  const sample: Sample = {};
+  for (const seconds of ["first", "next"]) {
+    const { cpuMs } = child;
+    await sleep(10_000);
+    sample[`CPU of the ${seconds} 10 s, ms`] = child.cpuMs - cpuMs;
+  }
+  const { pending } = ask<Stats>(child, "stats");
+  if (pending !== count) throw new Error(`${pending} RPCs are pending`);
+  await child.end();
+  return sample;
+}
+
 /** A request to send an RPC to n2; all are equally long. */
 function fireForget(i: number): string {
   const payload = { type: "echo", echo: "lost" };
@@ -381,6 +401,14 @@ const benchmarks: Record<string, Benchmark> = {
     charted: "CPU",
     run: (variant, count) =>
       answered(variant, count, { overtake: true, inFlight: 1000 }),
+  },
+  "rpc-idle": {
+    title:
+      "1,000,000 RPCs pending, none of them due for a minute: the CPU time of a node that is then left alone.",
+    count: 1_000_000,
+    ceilings: false,
+    variants: ["gyre"],
+    run: idle,
   },
   "lateness": {
     title:
