@@ -12,7 +12,10 @@ Usage: deno task compile [options]
   --help          show this`;
 
 const TARGET = "x86_64-unknown-linux-gnu";
-const OUTPUT = Deno.build.os === "windows" ? "dist/gyre.exe" : "dist/gyre";
+const NAME = Deno.build.os === "windows" ? "gyre.exe" : "gyre";
+const OUTPUT = `dist/${NAME}`;
+/** Where it is built: one that was there before stays until this one has started. */
+const NEW = `dist/new-${NAME}`;
 const DENORT = `dist/denort-${DENO_VERSION}`;
 /** As in `deno task start`: half of V8's default takes up to 40 MB off the peak, at no more CPU. */
 const YOUNG_GENERATION = "--v8-flags=--max-semi-space-size=8";
@@ -63,7 +66,7 @@ const { success, stderr } = await new Deno.Command(program!, {
     "--no-prompt", // no permission is granted, and none is asked for at run time
     YOUNG_GENERATION,
     "--output",
-    OUTPUT,
+    NEW,
     "main.ts",
   ],
   env,
@@ -80,13 +83,14 @@ if (!success) {
 console.error(said);
 
 // A runtime of another Deno version makes a binary that does not start.
-const check = await new Deno.Command(OUTPUT, { args: ["--version"], env })
+const check = await new Deno.Command(NEW, { args: ["--version"], env })
   .output();
 if (!check.success) {
-  Deno.removeSync(OUTPUT);
+  Deno.removeSync(NEW);
   const [reason] = decoder.decode(check.stderr).split("\n");
   fail(
     `the binary does not start: ${reason}; is DENORT_BIN, if set, a denort of Deno ${Deno.version.deno}?`,
   );
 }
+Deno.renameSync(NEW, OUTPUT);
 console.error(`compile: ${OUTPUT} is ${decoder.decode(check.stdout).trim()}`);

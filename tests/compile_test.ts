@@ -49,7 +49,14 @@ Deno.test({
 });
 
 async function withoutRuntime(env: Record<string, string>, reason: string) {
+  const dist = new URL("../dist/", import.meta.url);
+  await Deno.mkdir(dist, { recursive: true });
+  const gyre = new URL(Deno.build.os === "windows" ? "gyre.exe" : "gyre", dist);
+  const made = await Deno.writeTextFile(gyre, "", { createNew: true })
+    .then(() => true, () => false);
   const { code, stderr } = await compile([], env);
+  await Deno.stat(gyre); // a build that fails leaves the one before alone
+  if (made) await Deno.remove(gyre);
   assertEquals(code, 1);
   assertStringIncludes(stderr, `compile: no runtime: ${reason}`);
   assertStringIncludes(stderr, "DENORT_BIN");
