@@ -51,8 +51,8 @@ export function echoBytes(count: number): Uint8Array {
   return echoes.bytes;
 }
 
-async function started(variant: string): Promise<Child> {
-  const child = await Child.start(nodes[variant]!.command);
+async function started(variant: string, ...options: string[]): Promise<Child> {
+  const child = await Child.start([...nodes[variant]!.command, ...options]);
   child.exchange(init);
   return child;
 }
@@ -168,17 +168,15 @@ async function lost(variant: string, count: number): Promise<Sample> {
 
 /** RPCs that are pending, none of them due for a minute. */
 async function idle(variant: string, count: number): Promise<Sample> {
-  const { command } = nodes[variant]!;
-  const child = await Child.start([...command, "--rpc-timeout", "60000"]);
-  child.exchange(init);
+  const child = await started(variant, "--rpc-timeout", "60000");
   const writing = child.write(lines(count, fireForget));
   await child.readLines(2 * count); // the RPCs and the answers to the requests
   await writing;
   const sample: Sample = {};
-  for (const seconds of ["first", "next"]) {
+  for (const which of ["first", "next"]) {
     const { cpuMs } = child;
     await sleep(10_000);
-    sample[`CPU of the ${seconds} 10 s, ms`] = child.cpuMs - cpuMs;
+    sample[`CPU of the ${which} 10 s, ms`] = child.cpuMs - cpuMs;
   }
   const { pending } = ask<Stats>(child, "stats");
   if (pending !== count) throw new Error(`${pending} RPCs are pending`);
