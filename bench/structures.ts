@@ -48,7 +48,9 @@ class Gyre implements Structure {
     this.#pending.settle(this.#reply);
   }
   reap(now: number): number {
-    return this.#pending.reap(now).count;
+    const reaped = { count: 0, oldestAgeMs: 0 };
+    this.#pending.reap(now, reaped, () => performance.now());
+    return reaped.count;
   }
   reapInSlices(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -57,6 +59,7 @@ class Gyre implements Structure {
       clock: systemClock,
       report: () => resolve(),
       caughtUp: () => undefined,
+      failed: () => {},
       graceMs: 2000,
     }).update();
     return promise;

@@ -1,5 +1,11 @@
 /** A Maelstrom node: identity, handlers, sending, RPCs. */
-import { checkDuration, type Clock, systemClock } from "./clock.ts";
+import { AbortGroups } from "./abort_groups.ts";
+import {
+  checkDuration,
+  type Clock,
+  MAX_DELAY_MS,
+  systemClock,
+} from "./clock.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
 import {
   type Body,
@@ -14,6 +20,7 @@ import {
   type RpcCallback,
 } from "./pending_rpcs.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
+import { inSlices } from "./slices.ts";
 
 /** The levels of log lines, the most important first. */
 export const LOG_LEVELS = ["error", "warn", "info", "debug"] as const;
@@ -78,6 +85,14 @@ export interface NodeOptions {
    */
   log?: (level: LogLevel, text: string) => void;
   /**
+   * The first message's `msg_id`, from 0 to 2^52. Give a node that may be
+   * restarted a random one: else replies to the process before settle RPCs of
+   * the new one, as both count from 0.
+   *
+   * @default {0}
+   */
+  firstMsgId?: number;
+  /**
    * Told of each reap that reaped something.
    *
    * @default {nobody}
@@ -93,7 +108,11 @@ export interface RpcOptions {
    * @default the node's `rpcTimeoutMs`
    */
   timeoutMs?: number;
-  /** Cancels the RPC: its callback is invoked with an error whose `cause` is the signal's reason. */
+  /**
+   * Cancels the RPC: its callback is invoked with an error whose `cause` is the
+   * signal's reason. Many RPCs may share a signal: they are cancelled in slices
+   * of 2 ms, the first of them at once.
+   */
   signal?: AbortSignal;
 }
 
@@ -159,8 +178,9 @@ export class Node {
   #transport: Transport | undefined;
   #nodeId: string | undefined;
   #nodeIds: readonly string[] = [];
-  #nextMsgId = 0;
-  #closed = false;
+  readonly #aborts: AbortGroups;
+  #nextMsgId: number;
+  #closing: Promise<void> | undefined;
   #received = 0;
   #sent = 0;
   #invalidLines = 0;
@@ -179,6 +199,7 @@ export class Node {
       reapIntervalMs,
       inputGraceMs = 2000,
       maxPending = 1_000_000,
+      firstMsgId = 0,
       log = () => {},
       onReap = () => {},
     } = options;
@@ -195,6 +216,14 @@ export class Node {
         `'maxPending' must be an integer from 0 to ${MAX_PENDING}: current value is ${maxPending}`,
       );
     }
+    if (
+      !Number.isInteger(firstMsgId) || firstMsgId < 0 || firstMsgId > 2 ** 52
+    ) {
+      throw new RangeError(
+        `'firstMsgId' must be an integer from 0 to 2^52: current value is ${firstMsgId}`,
+      );
+    }
+    this.#nextMsgId = firstMsgId;
     this.#clock = clock;
     this.#rpcTimeoutMs = rpcTimeoutMs;
     this.#log = log;
@@ -209,6 +238,7 @@ export class Node {
       intervalMs: reapIntervalMs,
       graceMs: Math.ceil(inputGraceMs),
       caughtUp: (lateMs) => this.#transport?.caughtUp?.(lateMs),
+      failed: (error) => this.#failed("the transport's caughtUp", error),
       report: (report) => {
         log(
           "info",
@@ -220,6 +250,16 @@ export class Node {
         );
         this.#guard("onReap", () => onReap(report));
       },
+    });
+    this.#aborts = new AbortGroups((signal, ids) => {
+      const reason = cancelled("aborted", signal.reason);
+      inSlices(clock, () => {
+        const { done, value: msgId } = ids.next();
+        if (done) return false;
+        this.#pending.cancel(msgId, reason);
+        this.#reaper.update();
+        return true;
+      });
     });
   }
 
@@ -284,7 +324,7 @@ export class Node {
    * @throws {RangeError} The body is nested too deeply to be written.
    */
   send(dest: string, body: SendBody): number {
-    const msg_id = this.#nextMsgId;
+    const msg_id = this.#nextMsgId++;
     this.#transmit(this.nodeId, dest, { ...body, msg_id });
     return msg_id;
   }
@@ -307,7 +347,7 @@ export class Node {
       ...body, // first: V8 copies ten times as fast into an object that is still empty
       type: body.type ?? `${type}_ok`,
       in_reply_to: msg_id,
-      msg_id: this.#nextMsgId,
+      msg_id: this.#nextMsgId++,
     });
   }
 
@@ -327,15 +367,16 @@ export class Node {
   ): Promise<R & Body>;
   /**
    * Sends an RPC; invokes the callback exactly once, with its reply's body or
-   * an {@linkcode RpcError}. Costs no timer and no promise.
+   * an {@linkcode RpcError}. Costs no timer and no promise. A transport that
+   * delivers at once may bring the reply before this returns.
    *
    * @param dest The node that must answer.
    * @param body The request; a `msg_id` is filled in.
    * @param callback Invoked with the outcome.
    * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
-   * @throws {RangeError} `timeoutMs` is out of range.
-   * @throws {RpcError} Too many RPCs are pending (code 11), or the node is closed or the signal aborted (13): nothing was sent.
+   * @throws {RangeError} `timeoutMs` is out of range, or the body is nested too deeply to be written.
+   * @throws {RpcError} Nothing was sent: too many RPCs are pending (code 11), the destination's name is empty or longer than 255 characters (12), or the node is closed or the signal aborted (13).
    */
   rpc<R = Body>(
     dest: string,
@@ -357,7 +398,8 @@ export class Node {
         dest,
         body,
         third,
-        (error, reply) => error ? reject(error) : resolve(reply as R & Body),
+        (error, reply) =>
+          error ? reject(own(error)) : resolve(reply as R & Body),
       )
     );
   }
@@ -387,7 +429,7 @@ export class Node {
         this.#periodic.delete(work);
       },
     };
-    if (this.#closed) return work.stop;
+    if (this.#closing) return work.stop;
     this.#periodic.add(work);
     if (this.#nodeId !== undefined) work.start();
     return work.stop;
@@ -445,23 +487,39 @@ export class Node {
   }
 
   /**
-   * Stops periodic work, cancels every pending RPC with an error, and waits
-   * for the handlers that are running.
+   * Stops periodic work, cancels every pending RPC with an error, in slices of
+   * 2 ms, and waits for the handlers that are running. A second call waits for
+   * what the first one does.
    *
-   * @param graceMs How long to wait for handlers, in ms.
+   * @param graceMs How long to wait for handlers, in ms from now, from 0 to 24 days, or `Infinity`.
+   * @throws {RangeError} `graceMs` is out of range; the node goes on.
    */
   async close(graceMs = 1000): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (!(graceMs >= 0 && (graceMs <= MAX_DELAY_MS || graceMs === Infinity))) {
+      throw new RangeError(
+        `'graceMs' must be from 0 to ${MAX_DELAY_MS} ms (24 days), or Infinity: current value is ${graceMs}`,
+      );
+    }
+    if (this.#closing === undefined) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#closing = promise; // before callbacks are invoked: they send no more
+      resolve(this.#close(graceMs));
+    }
+    await this.#closing;
+  }
+
+  async #close(graceMs: number): Promise<void> {
     for (const work of this.#periodic) work.stop();
     this.#reaper.stop();
-    this.#pending.cancelAll(cancelled("the node is shutting down"));
-    if (this.#running.size === 0) return;
-    let cancelTimer = () => {};
-    const grace = new Promise<void>((resolve) => {
-      cancelTimer = this.#clock.setTimer(resolve, graceMs);
-    });
-    await Promise.race([Promise.all(this.#running), grace]);
+    const grace = Promise.withResolvers<void>();
+    const cancelTimer = graceMs === Infinity
+      ? () => {}
+      : this.#clock.setTimer(grace.resolve, Math.ceil(graceMs));
+    const reason = cancelled("the node is shutting down");
+    await new Promise<void>((done) =>
+      inSlices(this.#clock, () => this.#pending.cancelFirst(reason), done)
+    );
+    await Promise.race([Promise.all(this.#running), grace.promise]);
     cancelTimer();
     const count = this.#running.size;
     if (count > 0) {
@@ -474,14 +532,22 @@ export class Node {
     }
   }
 
-  /** Sends a body that has got the next `msg_id`, which is used up only if it can be sent. */
-  #transmit(src: string, dest: string, body: SendBody): void {
-    if (this.#transport === undefined) {
-      throw new Error("Cannot send as the node is not connected");
+  /** Sends a body that has got the last `msg_id`, which is given back if it can't be sent. */
+  #transmit(
+    src: string,
+    dest: string,
+    body: SendBody & { msg_id: number },
+  ): void {
+    try {
+      if (this.#transport === undefined) {
+        throw new Error("Cannot send as the node is not connected");
+      }
+      this.#transport.send(JSON.stringify({ src, dest, body }));
+      this.#sent++;
+    } catch (error) {
+      if (this.#nextMsgId === body.msg_id + 1) this.#nextMsgId = body.msg_id;
+      throw error;
     }
-    this.#transport.send(JSON.stringify({ src, dest, body }));
-    this.#nextMsgId++;
-    this.#sent++;
   }
 
   #rpc(
@@ -491,36 +557,33 @@ export class Node {
     callback: RpcCallback,
   ): number {
     checkDuration(timeoutMs, "timeoutMs");
-    if (this.#closed) throw cancelled("the node is shutting down");
+    if (this.#closing) throw cancelled("the node is shutting down");
     if (signal?.aborted) throw cancelled("aborted", signal.reason);
-    this.#pending.checkRoom();
-    const msgId = this.send(dest, body);
-    if (signal) callback = this.#abortable(msgId, signal, callback);
+    const msgId = this.#nextMsgId;
     this.#pending.register(
       msgId,
       dest,
       this.#clock.now(),
       timeoutMs,
-      callback,
+      signal
+        ? (error, reply) => {
+          this.#aborts.leave(signal, msgId);
+          return callback(error, reply);
+        }
+        : callback,
     );
+    if (signal) this.#aborts.join(signal, msgId);
+    try {
+      this.send(dest, body);
+    } catch (error) {
+      if (this.#pending.withdraw(msgId)) {
+        if (signal) this.#aborts.leave(signal, msgId);
+        throw error;
+      }
+      this.#failed("the transport", error); // but the RPC has ended already
+    }
     this.#reaper.update();
     return msgId;
-  }
-
-  #abortable(
-    msgId: number,
-    signal: AbortSignal,
-    callback: RpcCallback,
-  ): RpcCallback {
-    const abort = () => {
-      this.#pending.cancel(msgId, cancelled("aborted", signal.reason));
-      this.#reaper.update();
-    };
-    signal.addEventListener("abort", abort);
-    return (error, reply) => {
-      signal.removeEventListener("abort", abort);
-      return callback(error, reply);
-    };
   }
 
   #handle(message: Message): void {
@@ -635,8 +698,18 @@ export class Node {
   }
 }
 
+/** The error of RPCs that are cancelled together, who share it. */
 function cancelled(text: string, cause?: unknown): RpcError {
-  return new RpcError(ErrorCode.crash, `RPC cancelled: ${text}`, { cause });
+  return Object.freeze(
+    new RpcError(ErrorCode.crash, `RPC cancelled: ${text}`, { cause }),
+  );
+}
+
+/** An error of one's own for whoever awaits a promise: one that callbacks share is frozen. */
+function own(error: RpcError): RpcError {
+  return Object.isFrozen(error)
+    ? new RpcError(error.code, error.message, error) // with its cause
+    : error;
 }
 
 function describe(error: unknown): string {

@@ -7,6 +7,9 @@ import type { Body, Message } from "./message.ts";
  * Invoked exactly once for each RPC: with the reply's body, or with an error:
  * the reply's own, a timeout (code 0), or why the RPC was cancelled. What it
  * throws, or rejects with, is logged.
+ *
+ * Of RPCs to one node with one timeout that expire together, and of those that
+ * are cancelled together, the callbacks share one error, which is frozen.
  */
 export type RpcCallback<R = Body> = (
   error: RpcError | undefined,
@@ -39,7 +42,7 @@ export interface PendingRpcsStats {
   late: number;
   /** Replies to RPCs that had been answered. */
   duplicate: number;
-  /** Replies that came from another node than the RPC went to. */
+  /** Replies that came from another node than the RPC went to, be it pending or ended. */
   stray: number;
   /** Replies to nothing that is pending or remembered. */
   unknown: number;
@@ -48,10 +51,16 @@ export interface PendingRpcsStats {
 /** The highest limit on pending RPCs: more than there is memory for. */
 export const MAX_PENDING = 1_000_000_000;
 
-/** How many settled ids are remembered, to tell late replies from duplicate and unknown ones. A power of two. */
+/**
+ * The longest name of a destination, in UTF-16 code units. It bounds what a
+ * pending RPC takes; Maelstrom's own names have less than ten.
+ */
+export const MAX_DEST_LENGTH = 255;
+
+/** How many ended RPCs are remembered, to tell late, duplicate, stray and unknown replies apart. */
 const REMEMBERED = 16_384;
-const REPLIED = 1;
-const GIVEN_UP = 2;
+/** How many shared timeout errors a reap keeps at hand. */
+const MAX_TIMEOUT_ERRORS = 10_000;
 
 /** How many RPCs fit into a segment. */
 const SEGMENT_SIZE = 1024;
@@ -75,10 +84,10 @@ class Segment {
   live = 0;
   /** The ids, as differences from `firstId`. */
   readonly ids: Uint32Array = new Uint32Array(SEGMENT_SIZE);
-  /** The number of each one's destination. */
-  readonly dests: Uint32Array = new Uint32Array(SEGMENT_SIZE);
+  /** Where each went; empty in a hole. */
+  readonly dests: string[] = new Array(SEGMENT_SIZE).fill("");
   /** The timeouts in ms: the deadline less this is the moment of registration. */
-  readonly timeouts: Float32Array = new Float32Array(SEGMENT_SIZE);
+  readonly timeouts: Float64Array = new Float64Array(SEGMENT_SIZE);
   /** The deadlines in ms on the clock. */
   readonly deadlines: Float64Array = new Float64Array(SEGMENT_SIZE);
   /** The callbacks; `undefined` is a hole. */
@@ -103,10 +112,10 @@ class Segment {
     return this.deadlines[this.first]!;
   }
 
-  /** Adds an RPC whose id is the highest so far. */
+  /** Adds an RPC whose id is higher than that of any that is pending. */
   add(
     msgId: number,
-    dest: number,
+    dest: string,
     timeoutMs: number,
     deadline: number,
     callback: RpcCallback,
@@ -114,7 +123,9 @@ class Segment {
     const offset = this.used++;
     this.live++;
     this.ids[offset] = msgId - this.firstId;
-    this.dests[offset] = dest;
+    // Names come out of messages, each a copy: one serves a run of RPCs.
+    const last = offset > 0 ? this.dests[offset - 1]! : "";
+    this.dests[offset] = dest === last ? last : dest;
     this.timeouts[offset] = timeoutMs;
     this.deadlines[offset] = deadline;
     this.callbacks[offset] = callback;
@@ -130,6 +141,7 @@ class Segment {
   remove(offset: number): RpcCallback {
     const callback = this.callbacks[offset]!;
     this.callbacks[offset] = undefined;
+    this.dests[offset] = "";
     this.live--;
     while (
       this.#head < this.used && this.callbacks[this.first] === undefined
@@ -152,10 +164,9 @@ class Segment {
     let guess = Math.floor(wanted / (this.ids[high]! + 1) * this.used);
     for (;;) {
       const id = this.ids[guess]!;
-      if (id === wanted) {
-        return this.callbacks[guess] === undefined ? -1 : guess;
-      }
-      if (id < wanted) low = guess + 1;
+      if (id === wanted && this.callbacks[guess] !== undefined) return guess;
+      // Behind the hole of an RPC that could not be sent its id may come again.
+      if (id <= wanted) low = guess + 1;
       else high = guess - 1;
       if (low > high) return -1;
       guess = (low + high) >>> 1;
@@ -175,47 +186,11 @@ class Segment {
   }
 }
 
-/** Numbers for the destinations of pending RPCs, so that an RPC needs 4 bytes for its own. */
-class Destinations {
-  readonly #numbers: Map<string, number> = new Map();
-  readonly #names: string[] = [];
-  readonly #uses: number[] = [];
-  readonly #free: number[] = [];
-
-  name(number: number): string {
-    return this.#names[number]!;
-  }
-
-  /** The number of a destination, in use once more. */
-  acquire(name: string): number {
-    let number = this.#numbers.get(name);
-    if (number === undefined) {
-      number = this.#free.pop() ?? this.#names.length;
-      this.#numbers.set(name, number);
-      this.#names[number] = name;
-      this.#uses[number] = 0;
-    }
-    this.#uses[number]!++;
-    return number;
-  }
-
-  /** One use less; a name that no one uses is forgotten. */
-  release(number: number): void {
-    if (--this.#uses[number]! > 0) return;
-    this.#numbers.delete(this.#names[number]!);
-    this.#names[number] = "";
-    this.#free.push(number);
-    if (this.#numbers.size === 0) { // after a burst of many names
-      this.#names.length = this.#uses.length = this.#free.length = 0;
-    }
-  }
-}
-
-/** What one call of {@linkcode PendingRpcs.reap} did. */
+/** What was reaped. */
 export interface Reaped {
   /** How many callbacks were invoked with a timeout error. */
   count: number;
-  /** The age in ms of the oldest of them; 0 when there were none. */
+  /** The age in ms, when it was reaped, of the oldest of them. */
   oldestAgeMs: number;
 }
 
@@ -229,7 +204,7 @@ export interface Reaped {
  * deadlines: it is a thousand times smaller than one of RPCs, and hears only of
  * those that come first in their segment. Emptied segments are dropped,
  * neighbours that have become sparse are merged, so that memory follows what is
- * pending: 30 bytes for each, and no call copies more than a segment.
+ * pending: 39 bytes for each, and no call copies more than a segment.
  */
 export class PendingRpcs {
   /** The segments in the order of their ids. */
@@ -240,15 +215,20 @@ export class PendingRpcs {
   readonly #freeNumbers: number[] = [];
   /** An empty segment, kept so that a table that swings around a boundary allocates nothing. */
   #spare: Segment | undefined;
-  readonly #destinations = new Destinations();
   readonly #heap: DeadlineHeap;
-  /** Of the last settled ids, at id modulo the size: the id's upper bits and, in the lowest two, its outcome. */
-  readonly #settled: Uint32Array = new Uint32Array(REMEMBERED);
+  /** Of RPCs that have ended, at id modulo the size: id + 1 if it was answered, less than 0 if it was given up. */
+  readonly #ended: Float64Array = new Float64Array(REMEMBERED);
+  /** Hashes of the names of where those went: the names themselves are no longer held. */
+  readonly #endedDests: Uint32Array = new Uint32Array(REMEMBERED);
+  /** The timeout errors that the RPCs share which are due now, by timeout and destination. */
+  readonly #timeoutErrors: Map<number, Map<string, RpcError>> = new Map();
+  #timeoutErrorCount = 0;
   #size = 0;
   readonly #maxPending: number;
   readonly #onError: (error: unknown) => void;
+  /** The most that were pending before the last removal. */
+  #pendingMax = 0;
   readonly #counts = {
-    pending_max: 0,
     registered: 0,
     replied: 0,
     reaped: 0,
@@ -292,33 +272,22 @@ export class PendingRpcs {
 
   /** Counters since the start. */
   stats(): PendingRpcsStats {
-    return { pending: this.size, ...this.#counts };
-  }
-
-  /**
-   * Refuses one callback too many.
-   *
-   * @throws {RpcError} Temporarily unavailable (code 11): the limit is reached.
-   */
-  checkRoom(): void {
-    if (this.size >= this.#maxPending) {
-      throw new RpcError(
-        ErrorCode.temporarilyUnavailable,
-        `${this.size} RPCs are pending: the limit 'maxPending' is reached`,
-      );
-    }
+    return {
+      pending: this.size,
+      pending_max: Math.max(this.#pendingMax, this.size),
+      ...this.#counts,
+    };
   }
 
   /**
    * Registers a callback.
    *
-   * @param msgId The RPC's message id; greater than all before.
+   * @param msgId The RPC's message id; greater than all before, but for those withdrawn.
    * @param dest The node that must answer.
    * @param now The time in ms on the clock.
    * @param timeoutMs After how long to give up.
    * @param callback What to invoke.
-   * @returns The deadline in ms on the clock.
-   * @throws {RpcError} Temporarily unavailable (code 11): the limit is reached.
+   * @throws {RpcError} Temporarily unavailable (code 11): the limit is reached; malformed (12): `dest` is empty or too long.
    */
   register(
     msgId: number,
@@ -326,29 +295,48 @@ export class PendingRpcs {
     now: number,
     timeoutMs: number,
     callback: RpcCallback,
-  ): number {
-    this.checkRoom();
+  ): void {
+    if (this.size >= this.#maxPending) {
+      throw new RpcError(
+        ErrorCode.temporarilyUnavailable,
+        `${this.size} RPCs are pending: the limit 'maxPending' is reached`,
+      );
+    }
+    if (dest === "" || dest.length > MAX_DEST_LENGTH) {
+      throw new RpcError(
+        ErrorCode.malformedRequest,
+        `the destination's name must have 1 to ${MAX_DEST_LENGTH} characters: it has ${dest.length}`,
+      );
+    }
     let segment = this.#log.at(-1);
     if (
       segment === undefined || segment.used === SEGMENT_SIZE ||
       msgId - segment.firstId > MAX_UINT32
     ) segment = this.#open(msgId);
     const deadline = now + timeoutMs;
-    segment.add(
-      msgId,
-      this.#destinations.acquire(dest),
-      timeoutMs,
-      deadline,
-      callback,
-    );
+    segment.add(msgId, dest, timeoutMs, deadline, callback);
     if (segment.live === 1) this.#heap.push(deadline, segment.number);
     else if (segment.first === segment.used - 1) {
       this.#heap.update(segment.position, deadline);
     }
     this.#size++;
     this.#counts.registered++;
-    this.#counts.pending_max = Math.max(this.#counts.pending_max, this.size);
-    return deadline;
+  }
+
+  /**
+   * Takes back the registration of an RPC that could not be sent: its callback
+   * is not invoked, and it counts as never registered.
+   *
+   * @param msgId The RPC's message id.
+   * @returns Whether it was pending; it may have ended while it was sent.
+   */
+  withdraw(msgId: number): boolean {
+    const segment = this.#find(msgId);
+    const offset = segment?.find(msgId) ?? -1;
+    if (segment === undefined || offset === -1) return false;
+    this.#takeOut(segment, offset);
+    this.#counts.registered--;
+    return true;
   }
 
   /**
@@ -363,14 +351,12 @@ export class PendingRpcs {
     const offset = segment?.find(msgId) ?? -1;
     let outcome: ReplyOutcome;
     if (segment === undefined || offset === -1) {
-      outcome = this.#recall(msgId);
-    } else if (
-      this.#destinations.name(segment.dests[offset]!) !== message.src
-    ) {
+      outcome = this.#recall(msgId, message.src);
+    } else if (segment.dests[offset] !== message.src) {
       outcome = "stray";
     } else {
       outcome = "replied";
-      const callback = this.#remove(segment, offset, REPLIED);
+      const callback = this.#remove(segment, offset, true);
       const { body } = message;
       this.#counts.replied++;
       if (body.type === "error") this.#invoke(callback, replyError(body));
@@ -397,52 +383,47 @@ export class PendingRpcs {
   }
 
   /**
-   * Cancels all that is pending, the earliest deadline first.
+   * Cancels the RPC with the earliest deadline.
    *
-   * @param reason What to invoke the callbacks with.
+   * @param reason What to invoke its callback with.
+   * @returns Whether one was pending.
    */
-  cancelAll(reason: RpcError): void {
-    while (this.size > 0) {
-      const segment = this.#firstSegment();
-      this.#cancel(segment, segment.first, reason);
-    }
+  cancelFirst(reason: RpcError): boolean {
+    if (this.size === 0) return false;
+    const segment = this.#firstSegment();
+    this.#cancel(segment, segment.first, reason);
+    return true;
   }
 
   /**
    * Removes the expired, in the order of their deadlines, and invokes each
    * with a timeout error.
    *
-   * @param now The time in ms on the clock: what is due at it or before has expired.
-   * @param more Asked after each callback whether to go on; on and on by default.
+   * @param due What is due at this time in ms or before has expired.
+   * @param reaped Where they are counted.
+   * @param now The time in ms on the clock, read after each callback.
+   * @param until Ends at this time, although there may be more.
    */
-  reap(now: number, more: () => boolean = () => true): Reaped {
-    const reaped = { count: 0, oldestAgeMs: 0 };
-    let error: RpcError | undefined;
-    let errorDest = -1;
-    let errorTimeoutMs = 0;
-    while (this.size > 0 && this.#heap.firstDeadline <= now) {
-      const deadline = this.#heap.firstDeadline;
+  reap(
+    due: number,
+    reaped: Reaped,
+    now: () => number,
+    until = Infinity,
+  ): void {
+    for (let time = now(); this.#heap.firstDeadline <= due;) {
       const segment = this.#firstSegment();
       const offset = segment.first;
-      const dest = segment.dests[offset]!;
       const timeoutMs = segment.timeouts[offset]!;
-      // An error costs more than all the rest: the RPCs that expire together share it.
-      if (
-        error === undefined || dest !== errorDest ||
-        timeoutMs !== errorTimeoutMs
-      ) {
-        error = timeoutError(this.#destinations.name(dest), timeoutMs);
-        errorDest = dest;
-        errorTimeoutMs = timeoutMs;
-      }
+      const error = this.#timeoutError(segment.dests[offset]!, timeoutMs);
+      const ageMs = time - segment.deadlines[offset]! + timeoutMs;
       reaped.count++;
-      const ageMs = now - deadline + timeoutMs;
       if (ageMs > reaped.oldestAgeMs) reaped.oldestAgeMs = ageMs;
       this.#counts.reaped++;
-      this.#invoke(this.#remove(segment, offset, GIVEN_UP), error);
-      if (!more()) break;
+      this.#invoke(this.#remove(segment, offset, false), error);
+      time = now();
+      if (time >= until) return;
     }
-    return reaped;
+    this.#forgetTimeoutErrors();
   }
 
   /** The segment of the earliest deadline. Only while something is pending. */
@@ -476,18 +457,21 @@ export class PendingRpcs {
     return segment;
   }
 
-  /** Takes an RPC out; its callback is the caller's to invoke. */
-  #remove(
-    segment: Segment,
-    offset: number,
-    outcome: typeof REPLIED | typeof GIVEN_UP,
-  ): RpcCallback {
+  /** Ends an RPC, and remembers how; its callback is the caller's to invoke. */
+  #remove(segment: Segment, offset: number, replied: boolean): RpcCallback {
     const msgId = segment.firstId + segment.ids[offset]!;
+    const place = msgId % REMEMBERED;
+    this.#ended[place] = replied ? msgId + 1 : -msgId - 1;
+    this.#endedDests[place] = hash(segment.dests[offset]!);
+    this.#pendingMax = Math.max(this.#pendingMax, this.#size);
+    return this.#takeOut(segment, offset);
+  }
+
+  /** Takes an RPC out of the table. */
+  #takeOut(segment: Segment, offset: number): RpcCallback {
     const wasFirst = offset === segment.first;
     const callback = segment.remove(offset);
     this.#size--;
-    this.#destinations.release(segment.dests[offset]!);
-    this.#settled[msgId % REMEMBERED] = upperBits(msgId) << 2 | outcome;
     if (segment.live === 0) this.#drop(segment);
     else {
       if (wasFirst) this.#heap.update(segment.position, segment.firstDeadline);
@@ -523,10 +507,12 @@ export class PendingRpcs {
     for (let offset = 0; offset < used; offset++) {
       const callback = from.callbacks[offset];
       if (callback === undefined) continue;
+      const dest = from.dests[offset]!;
       from.callbacks[offset] = undefined;
+      from.dests[offset] = "";
       to.add(
         from.firstId + from.ids[offset]!,
-        from.dests[offset]!,
+        dest,
         from.timeouts[offset]!,
         from.deadlines[offset]!,
         callback,
@@ -545,19 +531,45 @@ export class PendingRpcs {
 
   #cancel(segment: Segment, offset: number, reason: RpcError): void {
     this.#counts.cancelled++;
-    this.#invoke(this.#remove(segment, offset, GIVEN_UP), reason);
+    this.#invoke(this.#remove(segment, offset, false), reason);
   }
 
-  #recall(msgId: number): "late" | "duplicate" | "unknown" {
-    const settled = this.#settled[msgId % REMEMBERED]!;
-    const outcome = settled & 3;
-    if (
-      outcome === 0 ||
-      settled >>> 2 !== upperBits(msgId)
-    ) {
-      return "unknown";
+  /** What a reply to an RPC is that is not pending. */
+  #recall(msgId: number, src: string): ReplyOutcome {
+    const place = msgId % REMEMBERED;
+    const ended = this.#ended[place]!;
+    if (Math.abs(ended) !== msgId + 1) return "unknown";
+    if (this.#endedDests[place] !== hash(src)) return "stray";
+    return ended > 0 ? "duplicate" : "late";
+  }
+
+  /** An error costs more than all the rest of a reap: RPCs that expire together share it. */
+  #timeoutError(dest: string, timeoutMs: number): RpcError {
+    let errors = this.#timeoutErrors.get(timeoutMs);
+    let error = errors?.get(dest);
+    if (error !== undefined) return error;
+    error = Object.freeze(
+      new RpcError(
+        ErrorCode.timeout,
+        `no reply from ${dest} within ${timeoutMs} ms`,
+      ),
+    );
+    if (this.#timeoutErrorCount === MAX_TIMEOUT_ERRORS) {
+      this.#forgetTimeoutErrors();
+      errors = undefined;
     }
-    return outcome === REPLIED ? "duplicate" : "late";
+    this.#timeoutErrorCount++;
+    if (errors === undefined) {
+      errors = new Map();
+      this.#timeoutErrors.set(timeoutMs, errors);
+    }
+    errors.set(dest, error);
+    return error;
+  }
+
+  #forgetTimeoutErrors(): void {
+    this.#timeoutErrors.clear();
+    this.#timeoutErrorCount = 0;
   }
 
   #invoke(callback: RpcCallback, error?: RpcError, reply?: Body): void {
@@ -570,19 +582,13 @@ export class PendingRpcs {
   }
 }
 
-/** The 30 bits of an id above those that pick its place among the remembered. */
-function upperBits(msgId: number): number {
-  return Math.floor(msgId / REMEMBERED) % 2 ** 30;
-}
-
-function timeoutError(dest: string, timeoutMs: number): RpcError {
-  return Object.freeze(
-    new RpcError(
-      ErrorCode.timeout,
-      // Seven digits are what the timeout is stored with.
-      `no reply from ${dest} within ${Number(timeoutMs.toPrecision(7))} ms`,
-    ),
-  );
+/** 32 bits of a name, by FNV-1a (http://www.isthe.com/chongo/tech/comp/fnv/) over its UTF-16 code units. */
+function hash(name: string): number {
+  let hash = 0x811c9dc5;
+  for (let i = 0; i < name.length; i++) {
+    hash = Math.imul(hash ^ name.charCodeAt(i), 0x01000193);
+  }
+  return hash >>> 0;
 }
 
 function replyError(body: Body): RpcError {

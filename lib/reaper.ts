@@ -1,6 +1,7 @@
 /** When to look for expired callbacks. */
 import type { Clock } from "./clock.ts";
 import type { PendingRpcs } from "./pending_rpcs.ts";
+import { SLICE_MS } from "./slices.ts";
 
 /** What one reap did; empty ones are not reported. */
 export interface ReapReport {
@@ -29,22 +30,27 @@ export interface ReaperOptions {
   /**
    * Resolves once the input that can be read now without waiting has been
    * handled, or is `undefined` when there is none to be waited for. Told by
-   * how many ms the timer was late.
+   * how many ms the timer was late. Where it throws or rejects, nothing is
+   * waited for.
    */
   caughtUp: (lateMs: number) => Promise<void> | undefined;
+  /** Told what `caughtUp` threw or rejected with. */
+  failed: (error: unknown) => void;
   /** For how long, in ms, expired callbacks wait for `caughtUp`. */
   graceMs: number;
 }
 
-/** How long a slice of a reap may take before the event loop gets its turn, in ms. */
-const SLICE_MS = 2;
-/** How many callbacks are reaped between two looks at the clock. */
-const SLICE_STEP = 8;
+/** A reap under way: of all that was due, in ms on the clock, when it began. */
+interface Reap {
+  readonly due: number;
+  readonly report: ReapReport;
+}
 
 /**
  * Reaps expired callbacks: at their deadlines with one timer armed for the
  * earliest, or at a fixed interval. Either way no timer exists while nothing
- * is pending, input that is readable is handled first, within a bound, and a long reap hands the event loop back every few milliseconds.
+ * is pending, input that is readable is handled first, within a bound, and a
+ * long reap hands the event loop back every few milliseconds.
  */
 export class Reaper {
   readonly #options: ReaperOptions;
@@ -52,7 +58,9 @@ export class Reaper {
   /** The deadline that the timer is for, and when it is to fire: at once, if that has passed. */
   #armedFor = Infinity;
   #fireAt = Infinity;
-  #reaping = false;
+  /** The reap that is under way, of what was due when it began. */
+  #reap: Reap | undefined;
+  #stopped = false;
 
   /** @param options What to reap, when, and whom to tell. */
   constructor(options: ReaperOptions) {
@@ -61,7 +69,7 @@ export class Reaper {
 
   /** To be called whenever a callback has been registered or settled. */
   update(): void {
-    if (this.#reaping) return; // re-arms when it is done
+    if (this.#stopped || this.#reap) return; // a reap re-arms when it is done
     const { pending, clock, intervalMs } = this.#options;
     if (pending.size === 0) this.#disarm();
     else if (intervalMs !== undefined) {
@@ -71,10 +79,11 @@ export class Reaper {
     }
   }
 
-  /** Stops for good. */
+  /** Stops for good; a reap that is under way is reported as far as it has come. */
   stop(): void {
     this.#disarm();
-    this.#reaping = true; // so that nothing arms it any more
+    this.#stopped = true;
+    this.#endReap();
   }
 
   #arm(time: number): void {
@@ -100,50 +109,60 @@ export class Reaper {
     const lateMs = due - this.#fireAt;
     this.#disarm();
     if (pending.firstDeadline > due) return this.update();
-    this.#reaping = true;
-    const report = { count: 0, oldestAgeMs: 0, remaining: 0 };
-    this.#afterInput(due, lateMs, report);
+    this.#reap = { due, report: { count: 0, oldestAgeMs: 0, remaining: 0 } };
+    this.#afterInput(this.#reap, lateMs);
   }
 
   /** Reaps a slice once the input that can be read has been handled, within the bound. */
-  #afterInput(due: number, lateMs: number, report: ReapReport): void {
-    const { clock, graceMs, caughtUp } = this.#options;
-    const leftMs = Math.ceil(due + graceMs - clock.now());
-    const handled = leftMs > 0 ? caughtUp(lateMs) : undefined;
-    if (handled === undefined) return this.#slice(due, report);
+  #afterInput(reap: Reap, lateMs: number): void {
+    const { clock, graceMs, failed } = this.#options;
+    const leftMs = Math.ceil(reap.due + graceMs - clock.now());
+    const handled = leftMs > 0 ? this.#caughtUp(lateMs) : undefined;
+    if (handled === undefined) return this.#slice(reap);
     const start = () => {
       if (this.#cancelTimer !== cancel) return; // started, or stopped
       this.#disarm();
-      this.#slice(due, report);
+      this.#slice(reap);
     };
     const cancel = clock.setTimer(start, leftMs);
     this.#cancelTimer = cancel;
-    handled.then(start);
+    handled.then(start, (error) => {
+      failed(error);
+      start();
+    });
   }
 
-  #slice(due: number, report: ReapReport): void {
-    const { pending, clock } = this.#options;
-    const end = clock.now() + SLICE_MS;
-    let invoked = 0;
-    const { count, oldestAgeMs } = pending.reap(
-      due,
-      () => ++invoked % SLICE_STEP !== 0 || clock.now() < end,
-    );
-    report.count += count;
-    report.oldestAgeMs = Math.max(report.oldestAgeMs, oldestAgeMs);
-    if (pending.firstDeadline <= due) {
-      const now = clock.now();
-      this.#cancelTimer = clock.setTimer(() => {
-        this.#disarm();
-        // Replies may have come meanwhile to what is due.
-        const lateMs = clock.now() - now;
-        this.#afterInput(due, lateMs, report);
-      }, 0);
-      return;
+  #caughtUp(lateMs: number): Promise<void> | undefined {
+    const { caughtUp, failed } = this.#options;
+    try {
+      return caughtUp(lateMs);
+    } catch (error) {
+      failed(error);
+      return undefined;
     }
-    this.#reaping = false;
-    report.remaining = pending.size;
-    if (report.count > 0) this.#options.report(report);
+  }
+
+  #slice(reap: Reap): void {
+    const { pending, clock } = this.#options;
+    const now = () => this.#stopped ? Infinity : clock.now(); // ends the slice
+    const { due, report } = reap;
+    pending.reap(due, report, now, now() + SLICE_MS);
+    if (this.#stopped) return;
+    if (pending.firstDeadline > due) return this.#endReap();
+    const setAt = now();
+    this.#cancelTimer = clock.setTimer(() => {
+      this.#disarm();
+      // Replies may have come meanwhile to what is due.
+      this.#afterInput(reap, now() - setAt);
+    }, 0);
+  }
+
+  #endReap(): void {
+    const report = this.#reap?.report;
+    this.#reap = undefined;
     this.update();
+    if (report === undefined || report.count === 0) return;
+    report.remaining = this.#options.pending.size;
+    this.#options.report(report);
   }
 }

@@ -6,6 +6,12 @@ import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
 
 const ignore: RpcCallback = () => {};
 const shutdown = new RpcError(13, "shutdown");
+/** Reaps what is due at a time; returns what was. */
+function reap(pending: PendingRpcs, due: number, until?: number) {
+  const reaped = { count: 0, oldestAgeMs: 0 };
+  pending.reap(due, reaped, () => due, until);
+  return reaped;
+}
 /** Lets what a callback throws, such as a failed assertion, end the test. */
 const rethrow = (error: unknown) => {
   throw error;
@@ -50,7 +56,7 @@ Deno.test("late, stray and unknown replies change nothing and are told apart", (
   pending.register(3, "n2", 0, 200, ignore);
   assertEquals(pending.settle(replyFrom("n3", 1)), "stray");
   assertEquals(pending.size, 3);
-  pending.reap(100);
+  reap(pending, 100);
   assertEquals(pending.settle(replyFrom("n2", 1)), "late");
   assertEquals(pending.cancel(2, shutdown), true);
   assertEquals(pending.cancel(2, shutdown), false);
@@ -67,6 +73,18 @@ Deno.test("late, stray and unknown replies change nothing and are told apart", (
     unknown: 4,
     left: 1,
   });
+});
+
+Deno.test("a reply from elsewhere is stray, be its RPC pending, answered or given up", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  for (const id of [1, 2, 3]) pending.register(id, "n2", 0, 100 * id, ignore);
+  pending.settle(replyFrom("n2", 1));
+  pending.cancel(2, shutdown);
+  for (const id of [1, 2, 3]) {
+    assertEquals(pending.settle(replyFrom("n3", id)), "stray");
+  }
+  const { stray, late, duplicate } = pending.stats();
+  assertEquals([stray, late, duplicate], [3, 0, 0]);
 });
 
 Deno.test("ids far apart and close to 2^53 are found", () => {
@@ -99,7 +117,7 @@ Deno.test("RPCs with high ids share a segment, and an emptied table keeps one", 
     pending.register(id, "n2", 0, 100, ignore);
   }
   assertEquals([pending.size, pending.capacity], [10, 1024]);
-  pending.reap(100);
+  reap(pending, 100);
   assertEquals([pending.size, pending.capacity], [0, 1024]);
 });
 
@@ -142,7 +160,7 @@ Deno.test("RPCs that expire together are each told their own destination and tim
   ) {
     pending.register(id, dest, 0, timeoutMs, (e) => told.push(e!.message));
   }
-  pending.reap(100);
+  reap(pending, 100);
   assertEquals(told, [
     "no reply from n2 within 9.7 ms",
     "no reply from n2 within 10 ms",
@@ -157,7 +175,7 @@ Deno.test("an id that shares a settled one's place among the remembered is not t
   const pending = new PendingRpcs(10, rethrow);
   pending.register(5, "n2", 0, 100, ignore);
   pending.settle(replyFrom("n2", 5));
-  for (let times = 1; times < 2 ** 20; times *= 2) {
+  for (let times = 1; times < 2 ** 39; times *= 2) {
     const other = 5 + 16_384 * times;
     assertEquals(pending.settle(replyFrom("n2", other)), "unknown", `${other}`);
   }
@@ -179,10 +197,27 @@ Deno.test("sparse ids, too far apart for one segment, are found after half of th
   assertEquals(pending.size, 0);
 });
 
+Deno.test("what is withdrawn counts as never registered, and its id may come again", () => {
+  const pending = new PendingRpcs(10, rethrow);
+  pending.register(1, "n2", 0, 100, ignore);
+  for (let i = 0; i < 2000; i++) {
+    pending.register(2, "n2", 0, 50, rethrow);
+    assertEquals(pending.withdraw(2), true);
+    assertEquals(pending.withdraw(2), false);
+  }
+  assertEquals(pending.settle(replyFrom("n2", 2)), "unknown");
+  const { registered, pending_max, cancelled } = pending.stats();
+  assertEquals([registered, pending_max, cancelled], [1, 1, 0]);
+  assertEquals([pending.firstDeadline, pending.capacity <= 2048], [100, true]);
+  pending.register(2, "n3", 0, 50, ignore);
+  assertEquals(pending.settle(replyFrom("n3", 2)), "replied");
+  assertEquals(pending.settle(replyFrom("n2", 1)), "replied");
+});
+
 Deno.test("pending_max is the most that ever waited at once", () => {
   const pending = new PendingRpcs(10, rethrow);
   for (let id = 0; id < 3; id++) pending.register(id, "n2", id, 10, ignore);
-  pending.reap(11);
+  reap(pending, 11);
   assertEquals(pending.stats().pending_max, 3);
   pending.register(3, "n2", 20, 10, ignore);
   assertEquals([pending.size, pending.stats().pending_max], [2, 3]);
@@ -192,9 +227,9 @@ Deno.test("a timeout error has code 0 and says who did not answer", () => {
   const pending = new PendingRpcs(10, rethrow);
   let error: RpcError | undefined;
   pending.register(0, "n2", 0, 1234.5, (e) => error = e);
-  assertEquals(pending.reap(1234.4), { count: 0, oldestAgeMs: 0 });
-  assertEquals(new PendingRpcs(10, rethrow).reap(Infinity).count, 0);
-  assertEquals(pending.reap(1300), { count: 1, oldestAgeMs: 1300 });
+  assertEquals(reap(pending, 1234.4), { count: 0, oldestAgeMs: 0 });
+  assertEquals(reap(new PendingRpcs(10, rethrow), 1e15).count, 0);
+  assertEquals(reap(pending, 1300), { count: 1, oldestAgeMs: 1300 });
   assertEquals([error!.code, error!.message], [
     0,
     "no reply from n2 within 1234.5 ms",
@@ -212,11 +247,11 @@ Deno.test("what a callback throws harms no other", () => {
       if (id < 2) throw id;
     });
   }
-  assertEquals(pending.reap(100).count, 3);
+  assertEquals(reap(pending, 100).count, 3);
   assertEquals([called, thrown], [[0, 1, 2], [0, 1]]);
 });
 
-Deno.test("cancelAll settles what its callbacks register, too", () => {
+Deno.test("cancelFirst goes by deadline, and takes what callbacks register, too", () => {
   const pending = new PendingRpcs(10, rethrow);
   const called: number[] = [];
   pending.register(0, "n2", 0, 200, () => {
@@ -224,8 +259,9 @@ Deno.test("cancelAll settles what its callbacks register, too", () => {
     pending.register(2, "n2", 0, 50, () => called.push(2));
   });
   pending.register(1, "n2", 0, 100, () => called.push(1));
-  pending.cancelAll(shutdown);
+  while (pending.cancelFirst(shutdown));
   assertEquals([called, pending.size], [[1, 0, 2], 0]);
+  assertEquals(pending.cancelFirst(shutdown), false);
 });
 
 /** What a test does to the table; `in` a callback, it does the inner one when invoked. */
@@ -287,7 +323,7 @@ class Play {
         const id = this.nextId += 1 + dest; // gaps, as replies make them
         const entry = { id, dest: `n${dest}`, deadline: this.now + timeoutMs };
         this.model.push(entry);
-        const returned = pending.register(
+        pending.register(
           id,
           entry.dest,
           this.now,
@@ -309,7 +345,6 @@ class Play {
             if (inner) this.run(inner);
           },
         );
-        assertEquals(returned, entry.deadline);
         break;
       }
       case "settle": {
@@ -332,9 +367,10 @@ class Play {
       }
       case "reap": {
         const { now } = this; // a callback may move it on
-        let left = command.max;
-        const { count } = pending.reap(now, () => --left > 0);
-        if (count < command.max) {
+        const reaped = { count: 0, oldestAgeMs: 0 };
+        let step = 0; // the first look at the clock comes before any callback
+        pending.reap(now, reaped, () => step++, command.max);
+        if (reaped.count < command.max) {
           assert(
             !this.model.some(({ deadline }) => deadline <= now),
             "left behind",
@@ -376,7 +412,7 @@ Deno.test("property: behaves as a naive model, every callback exactly once, in o
           play.run(command);
           play.check();
         }
-        play.pending.cancelAll(shutdown);
+        while (play.pending.cancelFirst(shutdown));
         play.check();
         assertEquals(play.model, []);
       },
@@ -420,7 +456,7 @@ Deno.test("property: over many segments, as they fill, thin out, merge and drop:
           .filter((id) => !settled.includes(id))
           .sort((a, b) => timeouts[a]! - timeouts[b]! || a - b);
         invoked.length = 0;
-        pending.reap(5);
+        reap(pending, 5);
         assertEquals(invoked, expired);
         assertEquals([pending.size, pending.capacity <= 1024], [0, true]);
       },

@@ -16,6 +16,7 @@ function setUp(
     throw error;
   });
   const reports: ReapReport[] = [];
+  const failures: unknown[] = [];
   const reaper = new Reaper({
     pending,
     clock,
@@ -23,6 +24,7 @@ function setUp(
     graceMs: 2000,
     report: (report) => reports.push({ ...report }),
     caughtUp: options.caughtUp ?? (() => undefined),
+    failed: (error) => failures.push(error),
   });
   let nextId = 0;
   const timedOut: { id: number; at: number }[] = [];
@@ -43,7 +45,16 @@ function setUp(
     });
     reaper.update();
   }
-  return { clock, pending, reaper, reports, register, settle, timedOut };
+  return {
+    clock,
+    pending,
+    reaper,
+    reports,
+    failures,
+    register,
+    settle,
+    timedOut,
+  };
 }
 
 Deno.test("reaps at the deadline and reports count, oldest age and what remains", () => {
@@ -185,7 +196,8 @@ Deno.test("a long reap hands the event loop back every few milliseconds, and rep
   );
   assertEquals(turns, [32, 64, 96]); // 2 ms each
   assertEquals(timedOut.at(-1)!.at, 10 + 99 * 0.0625); // and nothing between
-  assertEquals(reports, [{ count: 100, oldestAgeMs: 10, remaining: 0 }]);
+  const oldestAgeMs = 10 + 99 * 0.0625; // when the last was reaped
+  assertEquals(reports, [{ count: 100, oldestAgeMs, remaining: 0 }]);
 });
 
 Deno.test("input that comes between two slices is handled before the next one", async () => {
@@ -207,6 +219,33 @@ Deno.test("input that comes between two slices is handled before the next one", 
   clock.advance(50);
   const { reaped, replied } = pending.stats();
   assertEquals([reaped, replied], [99, 1]);
+});
+
+Deno.test("the bound on waiting for input holds for a reap, not for each of its slices", () => {
+  const { clock, register, timedOut } = setUp({
+    caughtUp: () => new Promise(() => {}),
+  });
+  for (let i = 0; i < 5; i++) register(100, () => clock.busy(3));
+  clock.advance(2100);
+  assertEquals(timedOut.length, 1); // 3 ms: a slice
+  clock.advance(0);
+  assertEquals(timedOut.length, 2);
+  clock.advance(12);
+  assertEquals(timedOut.length, 5);
+});
+
+Deno.test("a report has the highest age over all slices, each callback's when it was reaped", () => {
+  const { clock, register, reports } = setUp();
+  const slow = () => clock.busy(5); // a slice of its own
+  register(60, slow);
+  clock.busy(45);
+  register(5, slow);
+  clock.busy(20);
+  register(5, slow);
+  clock.busy(35);
+  clock.advance(0); // 100: all are due
+  clock.advance(20);
+  assertEquals(reports, [{ count: 3, oldestAgeMs: 105, remaining: 0 }]);
 });
 
 Deno.test("interval mode goes on scanning after a reap that took several slices", () => {

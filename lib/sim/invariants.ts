@@ -82,8 +82,11 @@ export class RpcAccount {
   readonly #process: ObservedProcess;
   readonly #limits: ObservedLimits;
   readonly #pending: Map<number, ObservedRpc> = new Map();
-  /** Of RPCs that have ended: what another reply to them is. */
-  readonly #ended: Map<number, "duplicate" | "late"> = new Map();
+  /** Of RPCs that have ended: where they went, and what another reply from there is. */
+  readonly #ended: Map<
+    number,
+    { dest: string; another: "duplicate" | "late" }
+  > = new Map();
   #expected: ObservedRpc | undefined;
   #lastDeadline = -Infinity;
   #lastId = -1;
@@ -180,11 +183,13 @@ export class RpcAccount {
   arrived(reply: Message): ObservedRpc | undefined {
     const rpc = this.#pending.get(reply.body.in_reply_to!);
     if (rpc === undefined) {
-      this.#counts[this.#ended.get(reply.body.in_reply_to!) ?? "unknown"]++;
+      const ended = this.#ended.get(reply.body.in_reply_to!);
+      if (ended === undefined) this.#counts.unknown++;
+      else this.#counts[ended.dest === reply.src ? ended.another : "stray"]++;
     } else if (rpc.dest !== reply.src) this.#counts.stray++;
     else {
       rpc.answer = reply.body;
-      this.#ended.set(rpc.id, "duplicate");
+      this.#ended.set(rpc.id, { dest: rpc.dest, another: "duplicate" });
       this.#pending.delete(rpc.id);
       this.#expected = rpc;
       return rpc;
@@ -220,7 +225,7 @@ export class RpcAccount {
       this.#counts.replied++;
       return "replied";
     }
-    this.#ended.set(rpc.id, "late");
+    this.#ended.set(rpc.id, { dest: rpc.dest, another: "late" });
     if (error === undefined) {
       this.#violated(
         "replies-checked",
