@@ -3,7 +3,7 @@ import { parseArgs } from "node:util";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import config from "./deno.json" with { type: "json" };
 import { callbacks, LOG_LEVELS, type LogLevel, Node } from "./lib/mod.ts";
-import { serve, stderrLog } from "./lib/stdio.ts";
+import { serve, stderrLog } from "./lib/stdio/mod.ts";
 
 const HELP =
   `gyre ${config.version}: a Maelstrom node whose RPC callbacks never leak

@@ -5,7 +5,7 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { callbacks, Node } from "../lib/mod.ts";
-import { serve } from "../lib/stdio.ts";
+import { serve } from "../lib/stdio/mod.ts";
 
 const node = new Node();
 callbacks(node);

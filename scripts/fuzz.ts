@@ -8,7 +8,7 @@ import { TextLineStream } from "@std/streams/text-line-stream";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 import { callbacks, type LogLevel, Node } from "../lib/mod.ts";
-import { type Input, type Output, serve } from "../lib/stdio.ts";
+import { type Input, type Output, serve } from "../lib/stdio/mod.ts";
 import { linesOf, NodeProcess } from "../tests/process.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
 import { Task } from "./options.ts";

@@ -1,7 +1,7 @@
 /** A node for process_faults_test.ts: it tells what becomes of each RPC, and has a handler that hangs. */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { Node } from "../lib/mod.ts";
-import { serve, stderrLog } from "../lib/stdio.ts";
+import { serve, stderrLog } from "../lib/stdio/mod.ts";
 
 const { log, flush } = stderrLog("info", () => `gyre ${node.nodeId || "-"}`);
 const node = new Node({ log });

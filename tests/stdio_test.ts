@@ -13,7 +13,7 @@ import {
   serve,
   type ServeOptions,
   stderrLog,
-} from "../lib/stdio.ts";
+} from "../lib/stdio/mod.ts";
 
 // deno-lint-ignore no-explicit-any
 type Json = any;

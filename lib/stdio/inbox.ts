@@ -1,0 +1,227 @@
+/** Bytes in: text of whole lines out; and whether there is more to read. */
+import { nextTurn, sleep } from "./time.ts";
+
+/** What bytes are read from, such as `Deno.stdin`. */
+export interface Input {
+  /**
+   * Reads what there is, or waits for it.
+   *
+   * @param buffer Where to put it.
+   * @returns How many bytes were read; `null` at the end of the input.
+   */
+  read(buffer: Uint8Array): Promise<number | null>;
+}
+
+const READ_BYTES = 65_536;
+const NEWLINE = 10;
+/** A byte order mark, in UTF-8. */
+const BOM = [0xef, 0xbb, 0xbf];
+/**
+ * Reads are made by another thread. On a busy machine it was seen to take 13 ms
+ * until one that had something to read was done, and the process to stand still
+ * for 100 ms. So where a timer was late by `LOOK_MS` or more, a read that waits
+ * shows that the pipe is empty only when it still waits after so many looks ...
+ */
+const LOOKS_WHEN_LATE = 8;
+/** ... or, if the read before it left the pipe with more, always after so many, ... */
+const LOOKS_FOR_MORE = 50;
+/** ... this many ms apart. */
+const LOOK_MS = 4;
+
+/** Options of an {@linkcode Inbox}. */
+export interface InboxOptions {
+  input: Input;
+  maxLineBytes: number;
+  /** Resolves once input may be read. */
+  ready: () => Promise<void>;
+  /** Told of a line that is left out: its start, and why. */
+  skipped: (start: string, reason: string) => void;
+}
+
+/** The input as text of whole lines, read when it is asked for. */
+export class Inbox {
+  readonly text: ReadableStream<string>;
+  readonly #options: InboxOptions;
+  /** An unfinished line at the start, and room to read on. */
+  #buffer = new Uint8Array(2 * READ_BYTES);
+  /** How many bytes of the unfinished line there are. */
+  #kept = 0;
+  /** Whether what comes until the next newline is the rest of a line that is too long. */
+  #skipping = false;
+  readonly #decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+  readonly #strictDecoder = new TextDecoder("utf-8", {
+    fatal: true,
+    ignoreBOM: true,
+  });
+  /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
+  #started = false;
+  #reading = false;
+  /** How many reads were begun. */
+  #begun = 0;
+  /** Which of them last found less than it had room for, and so emptied the pipe. */
+  #emptied = 0;
+  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
+  #waiter: { since: number; resolve: () => void } | undefined;
+  /** How many looks show that the pipe is empty. */
+  #looksNeeded = 1;
+  #looking: Promise<void> | undefined;
+
+  constructor(options: InboxOptions) {
+    this.#options = options;
+    this.text = new ReadableStream<string>({
+      pull: async (controller) => {
+        for (let text = ""; text === "";) {
+          const count = await this.#read();
+          text = count === null ? this.#last() : this.#whole(count);
+          if (text !== "") controller.enqueue(text);
+          if (count === null) return controller.close();
+        }
+      },
+    }, { highWaterMark: 0 });
+  }
+
+  /**
+   * Resolves once the pipe is known to have been empty at some moment since
+   * the call, and what had been read by then has been handled.
+   *
+   * @param lateMs By how much the caller's timer was late: the process may not have run.
+   */
+  caughtUp(lateMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#looksNeeded = lateMs < LOOK_MS ? 1 : LOOKS_WHEN_LATE;
+    this.#waiter = { since: this.#begun, resolve };
+    this.#look();
+    return promise;
+  }
+
+  /** Looks no more: no one waits any longer. */
+  async stop(): Promise<void> {
+    this.#waiter = undefined;
+    await this.#looking;
+  }
+
+  #look(): void {
+    if (this.#reading && this.#waiter) this.#looking ??= this.#lookOn();
+  }
+
+  /** Looks until the waiter can go. All that was read two turns ago is handled. */
+  async #lookOn(): Promise<void> {
+    let begun = 0;
+    let looks = 0;
+    while (this.#reading && this.#waiter) {
+      if (begun !== this.#begun) looks = 0;
+      begun = this.#begun;
+      await Promise.all([nextTurn(), anotherThread()]);
+      await nextTurn();
+      const waiting = this.#reading && this.#begun === begun;
+      const enough = this.#emptied >= begun - 1
+        ? this.#looksNeeded
+        : LOOKS_FOR_MORE;
+      if (this.#waiter === undefined) break; // stopped meanwhile
+      if (
+        (waiting && ++looks >= enough) || this.#emptied > this.#waiter.since
+      ) {
+        this.#waiter.resolve();
+        this.#waiter = undefined;
+      } else if (waiting) await sleep(LOOK_MS);
+    }
+    this.#looking = undefined;
+  }
+
+  async #read(): Promise<number | null> {
+    await this.#options.ready();
+    this.#begun++;
+    this.#reading = true;
+    this.#look();
+    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
+    const count = await this.#options.input.read(room);
+    this.#reading = false;
+    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
+    return count;
+  }
+
+  /** The whole lines that end in what was just read; what follows is kept. */
+  #whole(count: number): string {
+    const end = this.#kept + count;
+    const fresh = this.#buffer.subarray(this.#kept, end);
+    const rest = this.#kept + fresh.lastIndexOf(NEWLINE) + 1;
+    if (rest === this.#kept) { // no newline
+      this.#keep(0, end);
+      return "";
+    }
+    const start = this.#skipping ? fresh.indexOf(NEWLINE) + 1 : 0;
+    this.#skipping = false;
+    const text = this.#decode(this.#buffer.subarray(start, rest));
+    this.#keep(rest, end);
+    return text;
+  }
+
+  /** Keeps an unfinished line for the next read, unless it is too long already. */
+  #keep(start: number, end: number): void {
+    const line = this.#buffer.subarray(start, end);
+    this.#kept = this.#skipping ? 0 : line.length;
+    if (this.#kept > this.#options.maxLineBytes) {
+      this.#skipping = true;
+      this.#kept = 0;
+      this.#skipTooLong(line);
+    }
+    // Room for the next read: twice as much when there is none, the usual when that is enough.
+    let size = this.#buffer.length;
+    if (this.#kept + READ_BYTES > size) size *= 2;
+    else if (this.#kept <= READ_BYTES) size = 2 * READ_BYTES;
+    if (size === this.#buffer.length) {
+      if (start > 0) this.#buffer.copyWithin(0, start, end);
+    } else {
+      this.#buffer = new Uint8Array(size);
+      this.#buffer.set(line.subarray(0, this.#kept));
+    }
+  }
+
+  /** The last line, if the input did not end in a newline. */
+  #last(): string {
+    return this.#decode(this.#buffer.subarray(0, this.#kept));
+  }
+
+  /** Decodes whole lines; the ones that are too long or no UTF-8 are left out. */
+  #decode(bytes: Uint8Array): string {
+    if (!this.#started && BOM.every((byte, at) => bytes[at] === byte)) {
+      bytes = bytes.subarray(BOM.length);
+    }
+    this.#started = true;
+    if (bytes.length - 1 <= this.#options.maxLineBytes) {
+      const text = this.#decoder.decode(bytes);
+      if (!text.includes("\ufffd")) return text; // nor was anything replaced by it
+    }
+    let text = "";
+    for (let start = 0; start < bytes.length;) {
+      const newline = bytes.indexOf(NEWLINE, start);
+      const end = newline === -1 ? bytes.length : newline;
+      const line = bytes.subarray(start, end);
+      start = end + 1;
+      if (line.length > this.#options.maxLineBytes) {
+        this.#skipTooLong(line);
+        continue;
+      }
+      try {
+        text += this.#strictDecoder.decode(line) + "\n";
+      } catch {
+        this.#skip(line, "not UTF-8");
+      }
+    }
+    return text;
+  }
+
+  #skipTooLong(line: Uint8Array): void {
+    this.#skip(line, `longer than ${this.#options.maxLineBytes} bytes`);
+  }
+
+  #skip(line: Uint8Array, reason: string): void {
+    this.#started = true;
+    this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
+  }
+}
+
+/** Resolves once a thread of the pool that reads has come and gone: so would one that had something to read. */
+async function anotherThread(): Promise<void> {
+  await crypto.subtle.digest("SHA-1", new Uint8Array(1));
+}

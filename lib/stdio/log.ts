@@ -1,0 +1,79 @@
+/** The log on stderr. */
+import { LOG_LEVELS, type LogLevel } from "../node.ts";
+import { stderr } from "./deno.ts";
+import { Outbox, type Output } from "./outbox.ts";
+import { withTimeout } from "./time.ts";
+
+/** A log that is written in the background; see {@linkcode stderrLog}. */
+export interface StderrLog {
+  /** Writes one line, unless its level is too low. */
+  log: (level: LogLevel, text: string) => void;
+  /** Waits until all is written, for 1 s at most. */
+  flush: () => Promise<void>;
+}
+
+/** What could start a new line, or make a terminal do things. */
+// deno-lint-ignore no-control-regex
+const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+/** How many bytes of log may wait to be written. */
+const MAX_LOG_BYTES = 1024 * 1024;
+
+/**
+ * A log on stderr, one line an entry. It never holds up the node: while stderr
+ * takes nothing, up to 1 MiB waits, what comes after that is dropped, and the
+ * number of lines dropped is logged later.
+ *
+ * @example
+ * ```ts
+ * import { stderrLog } from "@gyre/node/stdio";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const written: string[] = [];
+ * const output = {
+ *   write(bytes: Uint8Array) {
+ *     written.push(new TextDecoder().decode(bytes));
+ *     return Promise.resolve(bytes.length);
+ *   },
+ * };
+ * const { log, flush } = stderrLog("warn", () => "gyre n1", output);
+ * log("warn", "that was odd");
+ * log("info", "not shown");
+ * await flush();
+ * assertEquals(written, ["gyre n1 warn: that was odd\n"]);
+ * ```
+ *
+ * @param level The least important level that is shown.
+ * @param name What each line starts with.
+ * @param output Where to write.
+ */
+export function stderrLog(
+  level: LogLevel,
+  name: () => string,
+  output: Output = stderr,
+): StderrLog {
+  const outbox = new Outbox(output, MAX_LOG_BYTES);
+  let dropped = 0;
+  const entry = (at: LogLevel, text: string) =>
+    `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
+      CONTROL_CHARACTERS,
+      (character) =>
+        `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+    );
+  return {
+    log(at, text) {
+      if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
+      const lines = [entry(at, text)];
+      if (dropped > 0) {
+        const what = dropped === 1 ? "line was" : "lines were";
+        lines.unshift(entry("warn", `${dropped} log ${what} dropped`));
+      }
+      try {
+        outbox.send(lines.join("\n"));
+        dropped = 0;
+      } catch { // full
+        dropped++;
+      }
+    },
+    flush: () => withTimeout(outbox.flush(), 1000),
+  };
+}
