@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import type { SendBody } from "../lib/node.ts";
+import { Random } from "../lib/sim/random.ts";
 import {
   canonical,
   type Chooser,
@@ -93,6 +94,42 @@ Deno.test("lww-kv loses writes and goes back in time, and merges by Lamport time
   assertEquals(on(1, { type: "read", key: "x" }).value, "c");
   assertEquals(on(1, { type: "read", key: "x" }, 0, 1).value, "b");
   assertEquals(on(0, { type: "read", key: "x" }, 1, 0).value, "b");
+});
+
+Deno.test("lww-kv: at equal times the greater value stays, whichever way it is merged", () => {
+  const pairs = [[9, 10], [-2, 1], ["a", "b"], ["1", 1], [{ a: 1 }, { a: 2 }]];
+  for (const [small, great] of pairs) {
+    for (const [from, to] of [[0, 1], [1, 0]] as const) {
+      const picks: number[] = [];
+      const kv = new LwwKv({ int: () => picks.shift()! }, 2);
+      const on = (replica: number, body: SendBody, merge = [0, 0]) => {
+        picks.push(...merge, replica);
+        return ask(kv, body);
+      };
+      on(0, { type: "write", key: "x", value: small });
+      on(1, { type: "write", key: "x", value: great });
+      const read = { type: "read", key: "x" };
+      assertEquals(on(to, read, [from, to]).value, great);
+      assertEquals(on(from, read, [to, from]).value, great);
+    }
+  }
+});
+
+Deno.test("lww-kv converges once nothing is written any more", () => {
+  for (let seed = 0; seed < 50; seed++) {
+    const random = new Random(seed, "test");
+    const kv = new LwwKv(random);
+    for (let value = 0; value < 5; value++) {
+      ask(kv, { type: "write", key: "x", value });
+    }
+    const read = () => ask(kv, { type: "read", key: "x" }).value;
+    for (let i = 0; i < 200; i++) read();
+    assertEquals(
+      new Set(Array.from({ length: 50 }, read)).size,
+      1,
+      `seed ${seed}`,
+    );
+  }
 });
 
 Deno.test("canonical: equal values, equal texts", () => {

@@ -206,8 +206,9 @@ interface Replica {
 /**
  * `lww-kv`: an eventually consistent key-value store, pathological on purpose.
  * Each request goes to a replica at random; now and then one is merged into
- * another, and of two values the one with the later Lamport time stays:
- * writes get lost, reads go back in time.
+ * another, and of two values the one with the later Lamport time stays, at
+ * equal times the greater one: writes get lost, reads go back in time, but once
+ * nothing is written any more all replicas come to agree.
  */
 export class LwwKv implements Service {
   readonly #random: Chooser;
@@ -251,11 +252,24 @@ export class LwwKv implements Service {
     to.clock = Math.max(to.clock, from.clock);
     for (const [key, theirs] of from.values) {
       const ours = to.values.get(key);
-      if (ours === undefined || theirs.time > ours.time) {
+      if (
+        ours === undefined || theirs.time > ours.time ||
+        (theirs.time === ours.time && isGreater(theirs.value, ours.value))
+      ) {
         to.values.set(key, theirs);
       }
     }
   }
+}
+
+/**
+ * The order in which `lww-kv` breaks ties: of numbers the greater one, as in
+ * Maelstrom; of other values, on which Maelstrom fails, the one whose text is.
+ */
+function isGreater(a: unknown, b: unknown): boolean {
+  return typeof a === "number" && typeof b === "number"
+    ? a > b
+    : canonical(a) > canonical(b);
 }
 
 /** `lin-tso`: hands out timestamps, 0 first, each greater than all before. */
