@@ -390,6 +390,14 @@ Deno.test("timeoutMs: 1 ms to 24 days, whole or not; anything else is a RangeErr
   assertEquals(called, [1, 1.5, 24 * day]);
 });
 
+Deno.test("ids start where firstMsgId says", () => {
+  const { node, sent } = setUp({ firstMsgId: 2 ** 52 });
+  const first = node.rpc("n2", { type: "x" }, () => {});
+  assertEquals(sent.at(-1).body.msg_id, first);
+  assertEquals(node.rpc("n2", { type: "x" }, () => {}), first + 1);
+  assert(first >= 2 ** 52 && first < 2 ** 52 + 3, `${first}`);
+});
+
 Deno.test("beyond maxPending an RPC fails with error 11 and nothing is sent", async () => {
   const { node, sent } = setUp({ maxPending: 1 });
   node.rpc("n2", { type: "x" }, () => {});
@@ -669,6 +677,12 @@ Deno.test("options out of range are named", () => {
         "'maxPending' must be an integer from 0 to 1000000000: current value is -1",
       ],
       [{ maxPending: 1.5 }, "current value is 1.5"],
+      [
+        { firstMsgId: -1 },
+        "'firstMsgId' must be an integer from 0 to 2^52: current value is -1",
+      ],
+      [{ firstMsgId: 2 ** 53 }, "current value is 9007199254740992"],
+      [{ firstMsgId: NaN }, "current value is NaN"],
     ] as const
   ) assertThrows(() => new Node(options), RangeError, text);
 });

@@ -1,4 +1,10 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { callbacks, type Node } from "../lib/mod.ts";
 import {
   callbacksWorkload,
@@ -112,27 +118,60 @@ Deno.test("a crash loses memory; the node starts anew and is sent init again", a
   );
 });
 
-Deno.test("no answer to what a node asked before it crashed reaches it", async () => {
-  const { of, counts } = await simulate({
-    nodes: 2,
-    seed: 3,
-    network: { latency: { distribution: "constant", meanMs: 100 } },
-    faults: [{ kind: "crash", at: 150, until: 160, node: "n1" }],
-    setUp(node) {
-      callbacks(node);
-      node.on("init", () => {
-        if (node.nodeId !== "n1") return;
-        for (const dest of ["n2", "lin-kv"]) {
-          node.rpc(dest, { type: "echo", key: "x" }, () => {});
-        }
-      });
-    },
+/** A node that asks as soon as it can, and crashes while two replies are on their way to it. */
+const ASKS_AND_CRASHES: Partial<SimulationOptions> = {
+  nodes: 2,
+  seed: 3,
+  network: { latency: { distribution: "constant", meanMs: 100 } },
+  faults: [{ kind: "crash", at: 150, until: 160, node: "n1" }],
+  setUp(node) {
+    callbacks(node);
+    node.on("init", () => {
+      if (node.nodeId !== "n1") return;
+      for (const dest of ["n2", "lin-kv"]) {
+        node.rpc(dest, { type: "echo", key: "x" }, () => {});
+      }
+    });
+  },
+};
+
+Deno.test("replies to what a node asked before it crashed reach it, and settle nothing", async () => {
+  const { of, counts, violations } = await simulate(ASKS_AND_CRASHES);
+  assertEquals(violations, []);
+  const replies = of("recv").filter(({ m }) => {
+    const { dest, body } = of("send").find((message) => message.m === m);
+    return dest === "n1" && body.in_reply_to !== undefined;
   });
-  assertEquals(
-    of("lost").filter(({ why }) => why === "asker is gone").length,
-    2,
-  );
+  assertEquals(replies.length, 4);
   assertEquals([counts.rpcs, counts.replied], [4, 2]);
+});
+
+Deno.test("a node that restarts and counts from 0 again takes them for replies to its own RPCs", async () => {
+  const { violations } = await simulate({
+    ...ASKS_AND_CRASHES,
+    nodeOptions: { firstMsgId: 0 },
+  });
+  assertEquals(violations[0]?.check, "replies-checked");
+  assertStringIncludes(
+    violations[0]!.text,
+    "to n2 is settled by a reply to another one, sent before it: 'firstMsgId'",
+  );
+});
+
+Deno.test("processes start to count at random places where nodes restart, else at 0, or where they are told to", async () => {
+  const firsts = async (options: Partial<SimulationOptions>) => {
+    const { of } = await simulate({ nodes: 2, ...options });
+    return of("send").filter(({ body }) => body.type === "init_ok")
+      .map(({ body }) => body.msg_id);
+  };
+  const crash: Fault = { kind: "crash", at: 100, until: 200, node: "n1" };
+  const places = await firsts({ faults: [crash] });
+  assertEquals(new Set(places).size, 3);
+  assert(places.every((id) => id > 2 ** 32 && id < 2 ** 52), `${places}`);
+  assertEquals(await firsts({ faults: [crash] }), places);
+  assertEquals(await firsts({}), [0, 0]);
+  const nodeOptions = { firstMsgId: 7 };
+  assertEquals(await firsts({ faults: [crash], nodeOptions }), [7, 7, 7]);
 });
 
 Deno.test("a paused node does nothing, and goes on afterwards", async () => {

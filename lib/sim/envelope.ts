@@ -9,6 +9,8 @@ export interface Envelope {
   readonly dest: string;
   /** The line. */
   readonly line: string;
+  /** The message's number in the trace; -1 before it is sent. */
+  number: number;
   /** The message, once someone had to look into it: see {@linkcode messageOf}. */
   message: Message | undefined;
 }
@@ -29,26 +31,28 @@ export function messageOf(envelope: Envelope): Message {
  */
 export function seal(message: Message): Envelope {
   const { src, dest } = message;
-  return { src, dest, line: JSON.stringify(message), message };
+  return { src, dest, line: JSON.stringify(message), number: -1, message };
 }
 
 /** Opens the lines that a node sends, and checks that they are messages of its own, in order. */
 export class Opener {
   readonly #src: string;
   readonly #start: string;
-  #nextId = 0;
+  #nextId: number;
 
   /**
    * For a node that has sent nothing yet.
    *
    * @param src Its id.
+   * @param firstId The `msg_id` of its first message.
    */
-  constructor(src: string) {
+  constructor(src: string, firstId = 0) {
     this.#src = src;
+    this.#nextId = firstId;
     this.#start = `{"src":${JSON.stringify(src)},"dest":"`;
   }
 
-  /** The `msg_id` of the last line; -1 before the first. */
+  /** The `msg_id` of the last line; before the first, one less than what that will have. */
   get lastId(): number {
     return this.#nextId - 1;
   }
@@ -70,13 +74,25 @@ export class Opener {
       const dest = line.slice(length, line.indexOf('"', length));
       if (!dest.includes("\\")) {
         this.#nextId++;
-        return { src: this.#src, dest, line, message: undefined };
+        return {
+          src: this.#src,
+          dest,
+          line,
+          number: -1,
+          message: undefined,
+        };
       }
     }
     const message = this.#parse(line);
     if (message === undefined) return undefined;
     this.#nextId++;
-    return { src: message.src, dest: message.dest, line, message };
+    return {
+      src: message.src,
+      dest: message.dest,
+      line,
+      number: -1,
+      message,
+    };
   }
 
   #parse(line: string): Message | undefined {

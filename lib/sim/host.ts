@@ -18,8 +18,10 @@ export interface HostWorld {
   turn(host: Host): void;
   /** Something goes on after what is running now. */
   goesOn(): void;
+  /** How many messages were sent so far, by anyone. */
+  messages(): number;
   /** Carries a message. */
-  carry(host: Host, envelope: Envelope): void;
+  carry(envelope: Envelope): void;
   /** Adds an event to the trace: its name, and its other fields as JSON. */
   trace(name: string, text: string): void;
   /** An RPC was registered, or has ended. */
@@ -36,6 +38,8 @@ export interface HostOptions {
   create: (options: NodeOptions, observer: NodeObserver, host: Host) => Node;
   /** The node's options. */
   nodeOptions: NodeOptions;
+  /** Where a process that starts begins to count its messages. */
+  firstMsgId: () => number;
   /** Decides what is handled first, timers or input, after a pause. */
   random: Random;
 }
@@ -91,7 +95,7 @@ export class Host implements NodeObserver {
     this.#world = world;
     this.#options = options;
     this.id = options.id;
-    this.#account = this.#newAccount();
+    this.#account = this.#newAccount(0);
     this.#opener = new Opener(this.id);
   }
 
@@ -103,15 +107,16 @@ export class Host implements NodeObserver {
   /** Starts the process, with an empty memory. */
   start(): void {
     this.incarnation++;
-    this.#account = this.#newAccount();
+    const firstMsgId = this.#options.firstMsgId();
+    this.#account = this.#newAccount(firstMsgId);
     this.#timers = new EventQueue();
     this.#input = [];
     this.#caughtUp = undefined;
     this.#periodicCount = 0;
-    this.#opener = new Opener(this.id);
+    this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
     this.#node = this.#options.create(
-      { ...this.#options.nodeOptions, clock: this.#clock() },
+      { ...this.#options.nodeOptions, firstMsgId, clock: this.#clock() },
       this,
       this,
     );
@@ -207,7 +212,7 @@ export class Host implements NodeObserver {
     if (this.#node !== undefined) this.#account.drained(this.#node);
   }
 
-  /** The `msg_id` of the message that the node sent last; -1 before the first. */
+  /** The `msg_id` of the message that the node sent last; another one once it has sent another. */
   lastId(): number {
     return this.#opener.lastId;
   }
@@ -286,17 +291,18 @@ export class Host implements NodeObserver {
     this.#account.closing();
   }
 
-  #newAccount(): RpcAccount {
+  #newAccount(firstMsgId: number): RpcAccount {
     const { maxPending = 1_000_000, reapIntervalMs = 0, inputGraceMs = 2000 } =
       this.#options.nodeOptions;
     return new RpcAccount({
       now: () => this.#nowUs() / 1000,
+      messages: () => this.#world.messages(),
       timers: () => this.#timers.size,
       periodic: () => this.#periodicCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
       heldUpUntil: () => this.#heldUpUntilUs / 1000,
       violated: (invariant, text) => this.#violated(invariant, text),
-    }, { maxPending, reapIntervalMs, inputGraceMs });
+    }, { maxPending, reapIntervalMs, inputGraceMs, firstMsgId });
   }
 
   /** A clock of this incarnation's: what a crash has cut short sets no timers. */
@@ -328,7 +334,7 @@ export class Host implements NodeObserver {
 
   #send(line: string): void {
     const envelope = this.#opener.open(line);
-    if (envelope !== undefined) return this.#world.carry(this, envelope);
+    if (envelope !== undefined) return this.#world.carry(envelope);
     this.#violated("bad-input", `this is no message of the node's: ${line}`);
   }
 
@@ -401,11 +407,11 @@ export class Host implements NodeObserver {
     } else this.#wake();
   }
 
-  #read({ line, message }: Envelope): void {
+  #read({ line, number, message }: Envelope): void {
     this.#busyUs += this.messageMs * 1000;
     // What was not parsed yet is no reply.
     if (message?.body.in_reply_to !== undefined) {
-      this.#account.arrived(message);
+      this.#account.arrived(message, number);
     }
     try {
       this.#node!.receive(line);

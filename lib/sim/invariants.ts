@@ -31,6 +31,8 @@ export interface ObservedRpc {
   id: number;
   /** Where it went. */
   dest: string;
+  /** How many messages had been sent, by anyone, when it was registered: its reply comes after them. */
+  since: number;
   /** When it times out, in ms on the node's clock. */
   deadline: number;
   /** Cancels it. */
@@ -45,6 +47,8 @@ export interface ObservedRpc {
 export interface ObservedProcess {
   /** The time in ms on the node's clock. */
   now(): number;
+  /** How many messages were sent so far, by anyone. */
+  messages(): number;
   /** How many of the node's timers are armed. */
   timers(): number;
   /** How many functions the node calls periodically. */
@@ -65,6 +69,8 @@ export interface ObservedLimits {
   reapIntervalMs: number;
   /** For how long, in ms, input may keep callbacks from expiring. */
   inputGraceMs: number;
+  /** The `msg_id` of its first message. */
+  firstMsgId: number;
 }
 
 /** How long a slice of a reap may take in ms, besides the callbacks that it began with. */
@@ -157,6 +163,7 @@ export class RpcAccount {
     const rpc: ObservedRpc = {
       id,
       dest,
+      since: this.#process.messages(),
       deadline: this.#process.now() + timeoutMs,
       signal,
       answer: undefined,
@@ -178,9 +185,10 @@ export class RpcAccount {
    * A reply is about to be handed to the node.
    *
    * @param reply The reply.
+   * @param number Which of all messages it is.
    * @returns The RPC that it settles, if it settles one.
    */
-  arrived(reply: Message): ObservedRpc | undefined {
+  arrived(reply: Message, number: number): ObservedRpc | undefined {
     const rpc = this.#pending.get(reply.body.in_reply_to!);
     if (rpc === undefined) {
       const ended = this.#ended.get(reply.body.in_reply_to!);
@@ -188,6 +196,12 @@ export class RpcAccount {
       else this.#counts[ended.dest === reply.src ? ended.another : "stray"]++;
     } else if (rpc.dest !== reply.src) this.#counts.stray++;
     else {
+      if (number < rpc.since) {
+        this.#violated(
+          "replies-checked",
+          `RPC ${rpc.id} to ${rpc.dest} is settled by a reply to another one, sent before it: 'firstMsgId' must be another one after each restart`,
+        );
+      }
       rpc.answer = reply.body;
       this.#ended.set(rpc.id, { dest: rpc.dest, another: "duplicate" });
       this.#pending.delete(rpc.id);
@@ -306,7 +320,7 @@ export class RpcAccount {
     const ends = { registered, replied, reaped, cancelled };
     this.#compare("exactly-once", ends, counted);
     // What a node has forgotten it may call by another name.
-    const others = this.#highestId >= REMEMBERED
+    const others = this.#highestId - this.#limits.firstMsgId >= REMEMBERED
       ? {}
       : { late, duplicate, stray, unknown };
     this.#compare("replies-checked", others, counted);

@@ -13,7 +13,7 @@ import type { RpcCallback } from "../pending_rpcs.ts";
 
 /** Told what an observed node is doing. */
 export interface NodeObserver {
-  /** The `msg_id` of the message that the node sent last; -1 before the first. */
+  /** The `msg_id` of the message that the node sent last; another one once it has sent another. */
   lastId(): number;
   /**
    * An RPC was sent and registered.

@@ -25,16 +25,6 @@ import { maelstromServices, type Service } from "./services.ts";
 import { Trace } from "./trace.ts";
 import type { Workload } from "./workload.ts";
 
-/** How a message travels. */
-interface Route {
-  /** The message's number in the trace. */
-  number: number;
-  /** Which incarnation of its sender sent it; 0 for clients and services. */
-  from: number;
-  /** Of a reply: the only incarnation of its receiver that it reaches. */
-  to: number | undefined;
-}
-
 /** How often handlers may send another RPC when one has ended, after the end. */
 const DRAIN_ROUNDS = 20;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
@@ -77,8 +67,6 @@ export class Simulation {
   readonly #nodeIds: string[];
   readonly #history: HistoryEntry[] = [];
   readonly #violations: Violation[] = [];
-  /** Of each node that restarted: which incarnation sent the requests that are being answered. */
-  readonly #askers: Map<string, number[]> = new Map();
   readonly #counts: SimulationCounts = {
     messages: 0,
     lost: 0,
@@ -93,7 +81,6 @@ export class Simulation {
     failed: 0,
     unknown: 0,
   };
-  readonly #tracksAskers: boolean;
   #nowUs = 0;
   #endUs = 0;
   /** The time of which `#lineStart` tells. */
@@ -101,7 +88,6 @@ export class Simulation {
   #lineStart = "";
   #turnOf: Host | undefined;
   #goesOn = false;
-  #messages = 0;
   #events = 0;
   #ran = false;
 
@@ -124,7 +110,6 @@ export class Simulation {
     );
     this.#nodeIds = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
     this.#faults = plannedFaults(options, this.#nodeIds, durationMs);
-    this.#tracksAskers = this.#faults.some(({ kind }) => kind === "crash");
     for (const id of this.#nodeIds) this.#hosts.set(id, this.#newHost(id));
   }
 
@@ -319,9 +304,10 @@ export class Simulation {
       schedule: (us, fn) => this.#queue.schedule(us, fn),
       turn: (host) => this.#turnOf = host,
       goesOn: () => this.#goesOn = true,
-      carry: (host, envelope) => {
+      messages: () => this.#counts.messages,
+      carry: (envelope) => {
         if (this.#turnOf === undefined) this.#goesOn = true; // sent from a promise
-        this.#carry(envelope, host);
+        this.#carry(envelope);
       },
       trace: (name, text) => this.#traceEvent(name, text),
       counted: (what) => this.#counts[what]++,
@@ -331,6 +317,7 @@ export class Simulation {
     return new Host(world, {
       id,
       nodeOptions,
+      firstMsgId: this.#firstMsgId(id),
       random: new Random(seed, `host ${id}`),
       create: (options, observer, host) => {
         const node = new ObservedNode(options, observer);
@@ -341,6 +328,18 @@ export class Simulation {
         return node;
       },
     });
+  }
+
+  /**
+   * Where a node's processes begin to count: each at a random place where nodes
+   * restart, as replies to the process before must not settle RPCs.
+   */
+  #firstMsgId(id: string): () => number {
+    const { seed, nodeOptions: { firstMsgId } = {} } = this.#options;
+    const restarts = this.#faults.some(({ kind }) => kind === "crash");
+    if (firstMsgId !== undefined || !restarts) return () => firstMsgId ?? 0;
+    const random = new Random(seed, `ids ${id}`);
+    return () => random.int(2 ** 20) * 2 ** 32 + random.int(2 ** 32);
   }
 
   #newClient(id: string, workload: Workload, timeoutMs: number): Client {
@@ -383,9 +382,9 @@ export class Simulation {
         node_ids: this.#nodeIds,
       },
     });
-    const number = this.#sent(envelope.line);
+    this.#sent(envelope);
     this.#at(this.#nowUs + 1000, () => {
-      this.#traceEvent("recv", `"m":${number}`);
+      this.#traceEvent("recv", `"m":${envelope.number}`);
       host.arrive(envelope);
     });
   }
@@ -442,44 +441,29 @@ export class Simulation {
   }
 
   /** Numbers a message and writes it down. */
-  #sent(line: string): number {
-    this.#counts.messages++;
-    const number = this.#messages++;
+  #sent(envelope: Envelope): void {
+    envelope.number = this.#counts.messages++;
     this.#trace.add(
-      `${this.#traceStart()}"send","m":${number},${line.slice(1)}`,
+      `${this.#traceStart()}"send","m":${envelope.number},${
+        envelope.line.slice(1)
+      }`,
     );
-    return number;
   }
 
-  /**
-   * Carries a message.
-   *
-   * @param envelope The message.
-   * @param from The process that sends it, if it is one.
-   * @param asker Of a service's reply: the incarnation of the node that asked.
-   */
-  #carry(envelope: Envelope, from?: Host, asker?: number): void {
-    const { src, dest, line } = envelope;
-    const number = this.#sent(line);
-    const route: Route = {
-      number,
-      from: from?.incarnation ?? 0,
-      to: asker ?? this.#askerOf(envelope),
-    };
+  #carry(envelope: Envelope): void {
+    const { src, dest } = envelope;
+    this.#sent(envelope);
     if (
       envelope.message?.body.in_reply_to !== undefined &&
       this.#hosts.has(dest) && this.#network.strays()
     ) this.#stray(envelope.message);
-    if (this.#network.loses()) return this.#lose(number, "loss");
+    if (this.#network.loses()) return this.#lose(envelope, "loss");
     const client = this.#clients.has(src) || this.#clients.has(dest);
     const doubled = this.#network.doubles();
     if (doubled) this.#counts.duplicated++;
     for (let copies = doubled ? 2 : 1; copies > 0; copies--) {
       const us = this.#network.latencyUs(src, dest, client);
-      this.#at(
-        this.#nowUs + us,
-        () => this.#deliver(envelope, route, !doubled),
-      );
+      this.#at(this.#nowUs + us, () => this.#deliver(envelope, !doubled));
     }
   }
 
@@ -487,93 +471,56 @@ export class Simulation {
   #stray(reply: Message): void {
     const src = reply.src === "nobody" ? "no one" : "nobody";
     const envelope = seal({ ...reply, src });
-    const route = { number: this.#sent(envelope.line), from: 0, to: undefined };
+    this.#sent(envelope);
     const us = this.#network.latencyUs(src, reply.dest, false);
-    this.#at(this.#nowUs + us, () => this.#deliver(envelope, route, false));
+    this.#at(this.#nowUs + us, () => this.#deliver(envelope, false));
   }
 
   /**
    * Delivers a message, now. One that arrives twice is not garbled: else the
    * one copy might be refused for certain, and the other one obeyed.
    */
-  #deliver(
-    envelope: Envelope,
-    { number, from, to }: Route,
-    garbles: boolean,
-  ): void {
-    const { src, dest, line } = envelope;
+  #deliver(envelope: Envelope, garbles: boolean): void {
+    const { src, dest, line, number } = envelope;
     if (this.#network.separates(src, dest)) {
-      return this.#lose(number, "partition");
+      return this.#lose(envelope, "partition");
     }
     const host = this.#hosts.get(dest);
     if (host?.node !== undefined) {
-      if (to !== undefined && to !== host.incarnation) {
-        return this.#lose(number, "asker is gone");
-      }
       if (garbles && this.#network.garbles()) {
         this.#counts.garbled++;
         this.#traceEvent("recv", `"m":${number},"garbled":true`);
         const garbled = this.#network.garble(line);
-        return host.arrive({ src, dest, line: garbled, message: undefined });
+        return host.arrive({ ...envelope, line: garbled, message: undefined });
       }
       this.#traceEvent("recv", `"m":${number}`);
-      this.#remember(envelope, from);
       return host.arrive(envelope);
     }
     const client = this.#clients.get(dest);
     const service = this.#services.get(dest);
     if (client === undefined && service === undefined) {
-      return this.#lose(number, host ? "down" : "nobody");
+      return this.#lose(envelope, host ? "down" : "nobody");
     }
     this.#traceEvent("recv", `"m":${number}`);
     const message = messageOf(envelope);
     if (client) client.receive(message);
     else if (message.body.in_reply_to === undefined) {
-      this.#serve(service!, message, from);
+      this.#serve(service!, message);
     }
   }
 
-  #serve(service: Service, request: Message, asker: number): void {
+  #serve(service: Service, request: Message): void {
     const { src, dest, body } = request;
-    const reply = seal({
+    this.#carry(seal({
       src: dest,
       dest: src,
       body: { ...service.handle(request), in_reply_to: body.msg_id! },
-    });
-    this.#carry(reply, undefined, this.#hosts.has(src) ? asker : undefined);
+    }));
   }
 
-  #lose(number: number, why: string): void {
+  #lose({ number }: Envelope, why: string): void {
     this.#counts.lost++;
     this.#traceEvent("lost", `"m":${number},"why":"${why}"`);
-  }
-
-  /**
-   * Notes which incarnation of a node sent a request. A node that restarts
-   * counts its messages from 0 again; as with connections that end with their
-   * process, no answer to what it asked before may reach it.
-   */
-  #remember(envelope: Envelope, asker: number): void {
-    if (!this.#tracksAskers || asker === 0) return;
-    const { src, dest, body } = messageOf(envelope);
-    if (body.in_reply_to !== undefined) return;
-    const key = `${src} ${dest} ${body.msg_id}`;
-    const askers = this.#askers.get(key);
-    if (askers) askers.push(asker);
-    else this.#askers.set(key, [asker]);
-  }
-
-  /** Which incarnation of a node asked for what a reply answers; `undefined` when it does not matter. */
-  #askerOf({ message }: Envelope): number | undefined {
-    if (!this.#tracksAskers || message?.body.in_reply_to === undefined) {
-      return undefined;
-    }
-    const { src, dest, body } = message;
-    const key = `${dest} ${src} ${body.in_reply_to}`;
-    const askers = this.#askers.get(key);
-    const asker = askers?.shift();
-    if (askers?.length === 0) this.#askers.delete(key);
-    return asker;
   }
 
   #traceEvent(name: string, text: string): void {
