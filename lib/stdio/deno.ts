@@ -1,4 +1,6 @@
-/** What is Deno's: the standard streams, and signals. */
+/** What is Deno's: the standard streams, signals, and the event loop. */
+import { setImmediate } from "node:timers";
+import type { EventLoop } from "./event_loop.ts";
 import type { Input } from "./inbox.ts";
 import type { Output } from "./outbox.ts";
 
@@ -24,3 +26,16 @@ export function onSignals(): { received: Promise<string>; stop: () => void } {
     },
   };
 }
+
+/** Deno's event loop. */
+export const eventLoop: EventLoop = {
+  soon: (fn) => void setImmediate(fn),
+  setTimer(fn, delayMs) {
+    const timer = setTimeout(fn, delayMs);
+    return () => clearTimeout(timer);
+  },
+  // A thread of the pool comes and goes: so would one that had something to read.
+  async otherThreads() {
+    await crypto.subtle.digest("SHA-1", new Uint8Array(1));
+  },
+};

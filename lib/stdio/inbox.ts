@@ -1,5 +1,5 @@
 /** Bytes in: text of whole lines out; and whether there is more to read. */
-import { nextTurn, sleep } from "./time.ts";
+import { type EventLoop, nextTurn, sleep } from "./event_loop.ts";
 
 /** What bytes are read from, such as `Deno.stdin`. */
 export interface Input {
@@ -31,6 +31,7 @@ const LOOK_MS = 4;
 /** Options of an {@linkcode Inbox}. */
 export interface InboxOptions {
   input: Input;
+  loop: EventLoop;
   maxLineBytes: number;
   /** Resolves once input may be read. */
   ready: () => Promise<void>;
@@ -106,13 +107,14 @@ export class Inbox {
 
   /** Looks until the waiter can go. All that was read two turns ago is handled. */
   async #lookOn(): Promise<void> {
+    const { loop } = this.#options;
     let begun = 0;
     let looks = 0;
     while (this.#reading && this.#waiter) {
       if (begun !== this.#begun) looks = 0;
       begun = this.#begun;
-      await Promise.all([nextTurn(), anotherThread()]);
-      await nextTurn();
+      await Promise.all([nextTurn(loop), loop.otherThreads()]);
+      await nextTurn(loop);
       const waiting = this.#reading && this.#begun === begun;
       const enough = this.#emptied >= begun - 1
         ? this.#looksNeeded
@@ -123,7 +125,7 @@ export class Inbox {
       ) {
         this.#waiter.resolve();
         this.#waiter = undefined;
-      } else if (waiting) await sleep(LOOK_MS);
+      } else if (waiting) await sleep(loop, LOOK_MS);
     }
     this.#looking = undefined;
   }
@@ -219,9 +221,4 @@ export class Inbox {
     this.#started = true;
     this.#options.skipped(this.#decoder.decode(line.subarray(0, 100)), reason);
   }
-}
-
-/** Resolves once a thread of the pool that reads has come and gone: so would one that had something to read. */
-async function anotherThread(): Promise<void> {
-  await crypto.subtle.digest("SHA-1", new Uint8Array(1));
 }

@@ -1,8 +1,8 @@
 /** The log on stderr. */
 import { LOG_LEVELS, type LogLevel } from "../node.ts";
-import { stderr } from "./deno.ts";
+import { eventLoop, stderr } from "./deno.ts";
+import { withTimeout } from "./event_loop.ts";
 import { Outbox, type Output } from "./outbox.ts";
-import { withTimeout } from "./time.ts";
 
 /** A log that is written in the background; see {@linkcode stderrLog}. */
 export interface StderrLog {
@@ -51,7 +51,7 @@ export function stderrLog(
   name: () => string,
   output: Output = stderr,
 ): StderrLog {
-  const outbox = new Outbox(output, MAX_LOG_BYTES);
+  const outbox = new Outbox(output, MAX_LOG_BYTES, eventLoop);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
     `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
@@ -74,6 +74,6 @@ export function stderrLog(
         dropped++;
       }
     },
-    flush: () => withTimeout(outbox.flush(), 1000),
+    flush: () => withTimeout(eventLoop, outbox.flush(), 1000),
   };
 }

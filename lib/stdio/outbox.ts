@@ -1,6 +1,6 @@
 /** Lines out: gathered, and written once per turn of the event loop. */
-import { setImmediate } from "node:timers";
 import { ErrorCode, RpcError } from "../errors.ts";
+import type { EventLoop } from "./event_loop.ts";
 
 /** What bytes are written to, such as `Deno.stdout`. */
 export interface Output {
@@ -24,6 +24,7 @@ const WRITE_BYTES = 262_144;
 export class Outbox {
   readonly #output: Output;
   readonly #maxBytes: number;
+  readonly #loop: EventLoop;
   readonly #encoder = new TextEncoder();
   #lines: string[] = [];
   #waiting = 0;
@@ -33,9 +34,10 @@ export class Outbox {
   #failure: Error | undefined;
   readonly #failed = Promise.withResolvers<Error>();
 
-  constructor(output: Output, maxBytes: number) {
+  constructor(output: Output, maxBytes: number, loop: EventLoop) {
     this.#output = output;
     this.#maxBytes = maxBytes;
+    this.#loop = loop;
   }
 
   /** About how many bytes wait to be written. */
@@ -71,7 +73,7 @@ export class Outbox {
     this.#waiting += bytes;
     if (this.#scheduled || this.#writing) return;
     this.#scheduled = true;
-    setImmediate(() => {
+    this.#loop.soon(() => {
       this.#scheduled = false;
       this.flush();
     });

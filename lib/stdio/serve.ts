@@ -1,9 +1,8 @@
 /** Runs a node on an inbox and an outbox. */
 import type { LogLevel, Node } from "../node.ts";
-import { onSignals, stdin, stdout } from "./deno.ts";
+import { type EventLoop, withTimeout } from "./event_loop.ts";
 import { Inbox, type Input } from "./inbox.ts";
 import { Outbox, type Output } from "./outbox.ts";
-import { withTimeout } from "./time.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
@@ -43,6 +42,24 @@ export interface ServeOptions {
   log?: (level: LogLevel, text: string) => void;
 }
 
+/** What a process is given by the runtime that it runs in. */
+export interface Runtime {
+  /** Where messages come from by default. */
+  stdin: Input;
+  /** Where messages go by default. */
+  stdout: Output;
+  /** Resolves with the name of the first signal that asks for the end, from now until `stop`. */
+  onSignals(): { received: Promise<string>; stop: () => void };
+  /** Its event loop. */
+  eventLoop: EventLoop;
+}
+
+/** What is served: a node, or what stands between. */
+export type ServedNode = Pick<
+  Node,
+  "close" | "connect" | "receive" | "reject" | "stats"
+>;
+
 /**
  * While more bytes than this wait to be written no input is read: a backlog
  * only costs memory, and, where it outlives a collection of the young
@@ -53,41 +70,32 @@ const PAUSE_BYTES = 262_144;
 const STALLED_MS = 5000;
 
 /**
- * Runs a node on stdin and stdout until the end of the input, SIGTERM, SIGINT
- * or a closed stdout; then settles every pending RPC, lets running handlers
- * finish, for 1 s at most, and writes what is left to write.
- *
- * @example
- * ```ts ignore
- * import { Node } from "@gyre/node";
- * import { serve } from "@gyre/node/stdio";
- * import { TextLineStream } from "@std/streams/text-line-stream";
- *
- * const node = new Node();
- * node.on<{ echo: unknown }>("echo", ({ body }) => ({ echo: body.echo }));
- * Deno.exit(await serve(node, { lines: new TextLineStream() }));
- * ```
+ * Runs a node on a runtime's stdin and stdout: see `serve` in `mod.ts`.
  *
  * @param node The node.
  * @param options The line splitter, limits, log.
- * @returns The exit code: 0, or 1 when stdout was closed.
+ * @param runtime The runtime.
+ * @returns The exit code.
  */
-export async function serve(
-  node: Node,
+export async function serveOn(
+  node: ServedNode,
   options: ServeOptions,
+  runtime: Runtime,
 ): Promise<number> {
   const {
     lines,
-    input = stdin,
-    output = stdout,
+    input = runtime.stdin,
+    output = runtime.stdout,
     maxLineBytes = 16 * 1024 * 1024,
     maxOutputBytes = 128 * 1024 * 1024,
     log = () => {},
   } = options;
-  const outbox = new Outbox(output, maxOutputBytes);
+  const { eventLoop: loop } = runtime;
+  const outbox = new Outbox(output, maxOutputBytes, loop);
   const pauseBytes = Math.min(PAUSE_BYTES, maxOutputBytes / 2);
   const inbox = new Inbox({
     input,
+    loop,
     maxLineBytes,
     ready: async () => {
       while (outbox.waiting > pauseBytes) await outbox.flush();
@@ -109,7 +117,7 @@ export async function serve(
       node.receive(value);
     }
   }
-  const signals = onSignals();
+  const signals = runtime.onSignals();
   const reason = await Promise.race([
     readAll().catch((error) =>
       new Error(`stdin can't be read: ${error.message}`)
@@ -121,7 +129,7 @@ export async function serve(
   signals.stop(); // a second signal ends the process at once
   await node.close();
   await inbox.stop();
-  const problem = await drain(outbox);
+  const problem = await drain(outbox, loop);
   if (reason instanceof Error || problem !== undefined) {
     log("error", ((problem ?? reason) as Error).message);
     return 1;
@@ -136,11 +144,14 @@ export async function serve(
 }
 
 /** Waits until all is written; gives up when that fails, or when nothing is taken for {@linkcode STALLED_MS}. */
-async function drain(outbox: Outbox): Promise<Error | undefined> {
+async function drain(
+  outbox: Outbox,
+  loop: EventLoop,
+): Promise<Error | undefined> {
   let written = -1;
   while (outbox.waiting > 0 && written < outbox.writes) {
     written = outbox.writes;
-    await withTimeout(outbox.flush(), STALLED_MS);
+    await withTimeout(loop, outbox.flush(), STALLED_MS);
   }
   if (outbox.failure) return unwritable(outbox.failure);
   if (outbox.waiting === 0) return undefined;
