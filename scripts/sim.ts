@@ -28,6 +28,8 @@ Usage: deno task sim [options]
                     ${FAULT_KINDS.slice(7).join(", ")}
   --workload NAME   what clients ask for (default: by seed):
                     ${Object.keys(SCENARIOS).join(", ")}
+  --bytes yes|no    whether messages travel as bytes, through the inbox and outbox
+                    of stdio (default: by seed)
   --only-faults I,… of the seed's faults only those of these numbers, like
                     1,4-7, or none
   --only-ops I,…    of the operations only those, likewise
@@ -48,6 +50,7 @@ const values = task.options({
   ops: { type: "string" },
   faults: { type: "string" },
   workload: { type: "string" },
+  bytes: { type: "string" },
   "only-faults": { type: "string" },
   "only-ops": { type: "string" },
   trace: { type: "string" },
@@ -92,6 +95,13 @@ function workload(): string | undefined {
       Object.keys(SCENARIOS).join(", ")
     }, not '${name}'`,
   );
+}
+
+function bytes(): boolean | undefined {
+  const { bytes } = values;
+  if (bytes === undefined) return undefined;
+  if (bytes === "yes" || bytes === "no") return bytes === "yes";
+  task.usageError(`--bytes must be yes or no, not '${bytes}'`);
 }
 
 /** Prints what is wrong with a seed, how to see it again, and what of it matters. */
@@ -201,6 +211,7 @@ const choices: Choices = {
   nodes: task.number("nodes", values.nodes, { min: 1, max: 100 }),
   operations: task.number("ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
+  bytes: bytes(),
   onlyFaults: numbers("only-faults"),
   onlyOperations: numbers("only-ops"),
 };

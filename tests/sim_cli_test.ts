@@ -83,6 +83,7 @@ Deno.test("sim: a wrong option is named on one line, and exits with 2", async ()
     [["--ops", "x"], "--ops must be"],
     [["--faults", "loss,fire"], "--faults knows no 'fire': loss, duplication"],
     [["--workload", "x"], "--workload must be one of callbacks, echo"],
+    [["--bytes", "maybe"], "--bytes must be yes or no, not 'maybe'"],
     [["--only-ops", "1,-2"], "--only-ops must be like 1,4-7"],
     [["--minutes", "0"], "--minutes must be a number from 0.01"],
     [["--trace", "x"], "--trace needs one seed: add --seed N"],

@@ -13,6 +13,8 @@ export interface Envelope {
   number: number;
   /** The message, once someone had to look into it: see {@linkcode messageOf}. */
   message: Message | undefined;
+  /** Whether the line was garbled on its way, and is no message any more. */
+  readonly garbled?: boolean;
 }
 
 /**

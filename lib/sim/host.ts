@@ -3,9 +3,11 @@ import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
 import { decode } from "../message.ts";
 import type { Node, NodeOptions, Transport } from "../node.ts";
+import { serveOn } from "../stdio/serve.ts";
 import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
 import { type NodeObserver, saysFull } from "./observed_node.ts";
+import { type BytesOptions, type Ending, ENDINGS, Pipes } from "./pipes.ts";
 import type { Random } from "./random.ts";
 
 /** What a simulated process has of the world around it. */
@@ -38,6 +40,10 @@ export interface HostOptions {
   create: (options: NodeOptions, observer: NodeObserver, host: Host) => Node;
   /** The node's options. */
   nodeOptions: NodeOptions;
+  /** Whether messages are bytes on stdin and stdout, and how. */
+  bytes: BytesOptions | undefined;
+  /** Until when, in µs, whoever reads stdout may halt. */
+  haltsUntilUs: number;
   /** Where a process that starts begins to count its messages. */
   firstMsgId: () => number;
   /** Decides what is handled first, timers or input, after a pause. */
@@ -68,9 +74,12 @@ export class Host implements NodeObserver {
   #node: Node | undefined;
   #account: RpcAccount;
   #input: Envelope[] = [];
+  #pipes: Pipes | undefined;
   #opener: Opener;
   #timers = new EventQueue();
   #caughtUp: PromiseWithResolvers<void> | undefined;
+  /** Whether an inbox was asked whether there is more to read, and has not answered yet. */
+  #catchingUp = false;
   #paused = false;
   /** Local time is `#localUs` at `#sinceUs`, and moves at `#rate`. */
   #localUs = 0;
@@ -120,12 +129,51 @@ export class Host implements NodeObserver {
       this,
       this,
     );
-    this.#node.connect(this.#transport());
+    this.#catchingUp = false;
+    if (this.#options.bytes) this.#serve(this.#node, this.#options.bytes);
+    else this.#node.connect(this.#transport());
+  }
+
+  /** Whether messages reach it. */
+  get listens(): boolean {
+    return this.#node !== undefined && this.#pipes?.ending === undefined;
+  }
+
+  /** Ends the process as crashes do: at once, or, where it has pipes, through them. */
+  crash(): void {
+    if (this.#pipes && this.#options.random.chance(0.75)) {
+      this.#pipes.end(this.#options.random.pick(ENDINGS));
+    } else this.kill();
+  }
+
+  /**
+   * Ends a process that has pipes as it should end, with the end of its input
+   * or by a signal.
+   *
+   * @param last The last line of its input, without a line end.
+   */
+  stop(last: Envelope): void {
+    if (this.#pipes === undefined || !this.listens) return;
+    this.resume();
+    const how = this.#options.random.pick(ENDINGS.slice(0, 2));
+    if (how === "end of input") this.#pipes.deliver(last, true);
+    this.#pipes.end(how);
+  }
+
+  /** Checks that a process with pipes that was stopped has ended. */
+  checkEnded(): void {
+    if (this.#pipes === undefined || this.#node === undefined) return;
+    this.#violated(
+      "every-line",
+      `the process did not end at ${this.#pipes.ending}`,
+    );
   }
 
   /** Ends the process: its memory, its input and its timers are gone. */
-  crash(): void {
+  kill(): void {
     this.#node = undefined;
+    this.#pipes?.kill();
+    this.#pipes = undefined;
     this.#paused = false;
     this.#input = [];
     this.#timers = new EventQueue();
@@ -172,7 +220,8 @@ export class Host implements NodeObserver {
    * @param envelope The line; garbled, it is no message any more.
    */
   arrive(envelope: Envelope): void {
-    if (this.#node === undefined) return;
+    if (!this.listens) return;
+    if (this.#pipes) return this.#pipes.deliver(envelope);
     this.#input.push(envelope);
     if (this.#isFree()) this.#takeTurn();
     else this.#wake();
@@ -195,10 +244,15 @@ export class Host implements NodeObserver {
       this.#sinceUs = this.#freeAtUs;
       this.#busyUs = 0;
     }
-    if (this.#input.length > 0 || !this.#isFree()) this.#holdUp();
-    const fired = this.#timerTurn && this.#caughtUp === undefined;
+    const reads = this.#pipes
+      ? this.#pipes.isReading || this.#pipes.holdsBack
+      : this.#input.length > 0;
+    if (reads || !this.#isFree()) this.#holdUp();
+    const fired = this.#timerTurn && this.#caughtUp === undefined &&
+      !this.#catchingUp;
     this.#account.turnEnded(this.#node, fired);
     this.#timerTurn = false;
+    this.#pipes?.checkIdle();
     this.#wake();
   }
 
@@ -258,7 +312,9 @@ export class Host implements NodeObserver {
    * @param error Why.
    */
   refused(error: unknown): void {
-    if (saysFull(error) && !this.#account.full) {
+    if (
+      saysFull(error) && !this.#account.full && !(this.#pipes?.unwritten)
+    ) {
       this.#violated(
         "bounded",
         `an RPC was refused with ${this.#account.pending} pending`,
@@ -300,9 +356,16 @@ export class Host implements NodeObserver {
       timers: () => this.#timers.size,
       periodic: () => this.#periodicCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
+      catchingUp: () => this.#catchingUp,
       heldUpUntil: () => this.#heldUpUntilUs / 1000,
       violated: (invariant, text) => this.#violated(invariant, text),
-    }, { maxPending, reapIntervalMs, inputGraceMs, firstMsgId });
+    }, {
+      maxPending,
+      reapIntervalMs,
+      inputGraceMs,
+      firstMsgId,
+      lookMs: this.#options.bytes ? LOOK_MS : 0,
+    });
   }
 
   /** A clock of this incarnation's: what a crash has cut short sets no timers. */
@@ -315,6 +378,96 @@ export class Host implements NodeObserver {
           ? this.#setTimer(fn, delayMs)
           : () => {},
     };
+  }
+
+  /** Serves the node on pipes. */
+  #serve(node: Node, bytes: BytesOptions): void {
+    const pipes = new Pipes(
+      {
+        nowUs: () => this.#world.nowUs(),
+        schedule: (us, fn) => this.#world.schedule(us, fn),
+        setTimer: (fn, delayMs) =>
+          this.#world.schedule(
+            this.#world.nowUs() + Math.ceil(delayMs * 1000 / this.#rate),
+            fn,
+          ),
+        wake: () => {
+          if (this.#pipes === pipes) this.#wake();
+        },
+        carry: (envelope) => this.#world.carry(envelope),
+        moved: (what, count) =>
+          this.#world.trace(what, `"node":"${this.id}","bytes":${count}`),
+        violated: (text) => this.#violated("every-line", text),
+      },
+      this.#options.random,
+      bytes,
+      this.#options.haltsUntilUs,
+    );
+    this.#pipes = pipes;
+    const isAlive = () => this.#pipes === pipes;
+    serveOn(
+      {
+        connect: (transport) => node.connect(this.#through(pipes, transport)),
+        receive: (line) => {
+          if (!isAlive()) return;
+          const envelope = pipes.received(line);
+          if (envelope) this.#read({ ...envelope, line });
+        },
+        reject: (start, error) => {
+          if (!isAlive()) return;
+          pipes.skipped(start);
+          this.#account.invalid();
+          node.reject(start, error);
+        },
+        close: (graceMs) => node.close(graceMs),
+        stats: () => node.stats(),
+      },
+      pipes.serveOptions,
+      pipes.runtime,
+    ).then((code) => {
+      if (isAlive()) this.#ended(code, pipes);
+    });
+    this.#world.turn(this);
+    this.#world.goesOn();
+  }
+
+  /** What carries the messages of a node with pipes. */
+  #through(pipes: Pipes, transport: Transport): Transport {
+    return {
+      send: (line) => {
+        if (this.#pipes !== pipes) return;
+        transport.send(line);
+        const envelope = this.#open(line);
+        if (envelope) pipes.sent(envelope);
+      },
+      caughtUp: (lateMs) => {
+        const handled = transport.caughtUp!(lateMs);
+        this.#catchingUp = handled !== undefined;
+        return handled?.then(() => {
+          if (this.#pipes === pipes) this.#catchingUp = false;
+        });
+      },
+    };
+  }
+
+  /** The process has come to its end. */
+  #ended(code: number, pipes: Pipes): void {
+    const ending: Ending | undefined = pipes.ending;
+    this.#world.trace("exit", `"node":"${this.id}","code":${code}`);
+    const wanted = ending === "broken pipe" ? 1 : 0;
+    if (ending === undefined || code !== wanted) {
+      this.#violated(
+        "every-line",
+        `the process ended with ${code} at ${ending ?? "no reason"}`,
+      );
+    }
+    const left = pipes.leftOver() ??
+      (this.#timers.size > 0 ? "timers of the node's are armed" : undefined);
+    if (left !== undefined) {
+      this.#violated("every-line", `when the process had ended, ${left}`);
+    }
+    this.checkDrained();
+    this.kill();
   }
 
   #transport(): Transport {
@@ -333,9 +486,16 @@ export class Host implements NodeObserver {
   }
 
   #send(line: string): void {
+    const envelope = this.#open(line);
+    if (envelope) this.#world.carry(envelope);
+  }
+
+  #open(line: string): Envelope | undefined {
     const envelope = this.#opener.open(line);
-    if (envelope !== undefined) return this.#world.carry(envelope);
-    this.#violated("bad-input", `this is no message of the node's: ${line}`);
+    if (envelope === undefined) {
+      this.#violated("bad-input", `this is no message of the node's: ${line}`);
+    }
+    return envelope;
   }
 
   #setTimer(fn: () => void, delayMs: number): () => void {
@@ -381,7 +541,9 @@ export class Host implements NodeObserver {
 
   #nextTurnUs(): number {
     const soonest = Math.max(this.#world.nowUs(), this.#freeAtUs);
-    if (this.#input.length > 0) return soonest;
+    if (this.#pipes ? this.#pipes.ready : this.#input.length > 0) {
+      return soonest;
+    }
     const due = this.#timers.nextTime;
     if (due === Infinity) return Infinity;
     let at = Math.max(
@@ -396,23 +558,32 @@ export class Host implements NodeObserver {
     if (this.#node === undefined || this.#paused) return;
     if (!this.#isFree()) return this.#wake();
     const due = this.#timers.nextTime <= this.#nowUs();
-    const readable = this.#input.length > 0;
+    if (this.#pipes?.handsOver) return this.#step(this.#pipes);
+    const readable = this.#pipes?.ready ?? this.#input.length > 0;
     if (due && (!readable || this.#options.random.chance(0.5))) {
       this.#world.turn(this);
       this.#timerTurn = true;
       this.#fire(this.#timers.take());
     } else if (readable) {
+      if (this.#pipes) return this.#step(this.#pipes);
       this.#world.turn(this);
       this.#read(this.#input.shift()!);
     } else this.#wake();
   }
 
-  #read({ line, number, message }: Envelope): void {
+  #step(pipes: Pipes): void {
+    this.#world.turn(this);
+    this.#world.goesOn();
+    pipes.step();
+  }
+
+  #read({ line, number, message, garbled }: Envelope): void {
     this.#busyUs += this.messageMs * 1000;
     // What was not parsed yet is no reply.
     if (message?.body.in_reply_to !== undefined) {
       this.#account.arrived(message, number);
     }
+    if (garbled && line !== "") this.#account.invalid();
     try {
       this.#node!.receive(line);
     } catch (error) {
@@ -433,6 +604,7 @@ export class Host implements NodeObserver {
   }
 
   #waitsInInput(rpc: ObservedRpc): boolean {
+    if (this.#pipes) return this.#pipes.holdsReplyTo(rpc);
     return this.#input.some(({ message }) =>
       message?.body.in_reply_to === rpc.id && message.src === rpc.dest
     );
@@ -442,6 +614,13 @@ export class Host implements NodeObserver {
     this.#world.violated(invariant, text, this.id);
   }
 }
+
+/**
+ * How long an inbox may take to find out that there is nothing to read, in ms:
+ * where the timer was late it looks eight times, 4 ms apart, one of them more
+ * where the clock's speed changes meanwhile.
+ */
+const LOOK_MS = 48;
 
 function isMessage(line: string): boolean {
   try {

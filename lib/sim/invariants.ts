@@ -1,10 +1,10 @@
-/** The design's ten invariants, checked from outside of a node while it runs. */
+/** What always holds for a node, checked from outside while it runs. */
 import { ErrorCode, type RpcError } from "../errors.ts";
 import type { Body, Message } from "../message.ts";
 import type { Node } from "../node.ts";
 
 /**
- * The ten things that always hold for a node, by the names under which a
+ * The things that always hold for a node, and for stdin and stdout, by the names under which a
  * simulation reports the one that broke.
  */
 export const INVARIANTS = {
@@ -20,6 +20,8 @@ export const INVARIANTS = {
   "bounded": "no more callbacks are pending than the limit allows",
   "bad-input": "bad input ends nothing, and only messages are sent",
   "failures-contained": "a failing callback or handler harms only itself",
+  "every-line":
+    "each line comes in and goes out whole, in order, and without delay",
 } as const;
 
 /** The name of an invariant. */
@@ -55,6 +57,8 @@ export interface ObservedProcess {
   periodic(): number;
   /** Whether this RPC's reply has arrived, but was not read yet. */
   waitsInInput(rpc: ObservedRpc): boolean;
+  /** Whether it is being found out whether there is input. */
+  catchingUp(): boolean;
   /** Until when, in ms on the node's clock, it was last kept from running. */
   heldUpUntil(): number;
   /** Reports what broke. */
@@ -71,6 +75,8 @@ export interface ObservedLimits {
   inputGraceMs: number;
   /** The `msg_id` of its first message. */
   firstMsgId: number;
+  /** For how long, in ms, it may take to find out whether there is input. */
+  lookMs: number;
 }
 
 /** How long a slice of a reap may take in ms, besides the callbacks that it began with. */
@@ -110,6 +116,7 @@ export class RpcAccount {
     duplicate: 0,
     stray: 0,
     unknown: 0,
+    invalid_lines: 0,
     failures: 0,
   };
 
@@ -132,13 +139,13 @@ export class RpcAccount {
   /** For how long, in ms, RPCs may still be pending if no more are sent. */
   get drainsInMs(): number {
     if (this.pending === 0) return 0;
-    const { reapIntervalMs, inputGraceMs } = this.#limits;
+    const { reapIntervalMs, inputGraceMs, lookMs } = this.#limits;
     const now = this.#process.now();
     let last = now;
     for (const { deadline } of this.#pending.values()) {
       last = Math.max(last, deadline);
     }
-    return last - now + reapIntervalMs + inputGraceMs;
+    return last - now + reapIntervalMs + inputGraceMs + lookMs;
   }
 
   /** Whether no further RPC may be registered now. */
@@ -266,6 +273,11 @@ export class RpcAccount {
     this.#closed = true;
   }
 
+  /** A line that is no message was handed to the node. */
+  invalid(): void {
+    this.#counts.invalid_lines++;
+  }
+
   /** A callback or handler threw: the node must have counted it, and gone on. */
   threw(): void {
     this.#counts.failures++;
@@ -324,6 +336,8 @@ export class RpcAccount {
       ? {}
       : { late, duplicate, stray, unknown };
     this.#compare("replies-checked", others, counted);
+    const { invalid_lines } = this.#counts;
+    this.#compare("bad-input", { invalid_lines }, counted);
     if (stats.failures < this.#counts.failures) {
       this.#violated(
         "failures-contained",
@@ -341,9 +355,7 @@ export class RpcAccount {
       if (counted[name] === value) continue;
       this.#violated(
         invariant,
-        `the node counted ${
-          counted[name]
-        } RPCs or replies as ${name} that were ${value}`,
+        `the node counted ${counted[name]} as ${name} that were ${value}`,
       );
     }
   }
@@ -368,7 +380,7 @@ export class RpcAccount {
 
   #checkExpiry(rpc: ObservedRpc): void {
     const now = this.#process.now();
-    const { reapIntervalMs, inputGraceMs } = this.#limits;
+    const { reapIntervalMs, inputGraceMs, lookMs } = this.#limits;
     if (now < rpc.deadline) {
       this.#violated(
         "never-early",
@@ -386,7 +398,7 @@ export class RpcAccount {
     const since = Math.max(rpc.deadline, this.#process.heldUpUntil());
     const lateMs = now - since - this.#expiredMsInTurn;
     // A timer takes whole ms, and a time is known to the µs.
-    if (lateMs > reapIntervalMs + 1.01) {
+    if (lateMs > reapIntervalMs + lookMs + 1.01) {
       this.#violated(
         "exactly-once",
         `RPC ${rpc.id} timed out ${lateMs} ms late, with nothing in its way`,
@@ -435,7 +447,10 @@ export class RpcAccount {
     const timers = this.#process.timers() - this.#process.periodic();
     // One that was armed for input to be handled, or for the next slice, may be left for a moment.
     const held = this.#process.heldUpUntil() >= this.#process.now();
-    const needed = this.pending > 0 || this.#expiredInTurn > 0 || held ? 1 : 0;
+    const needed = this.pending > 0 || this.#expiredInTurn > 0 || held ||
+        this.#process.catchingUp()
+      ? 1
+      : 0;
     if (timers > needed) {
       this.#violated(
         "in-proportion",

@@ -78,6 +78,7 @@ export {
   type SequentialModel,
 } from "./linearizability.ts";
 export type { NetworkOptions } from "./network.ts";
+export type { BytesOptions } from "./pipes.ts";
 export { Random } from "./random.ts";
 export {
   canonical,

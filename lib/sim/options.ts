@@ -3,6 +3,7 @@ import type { Node, NodeOptions } from "../node.ts";
 import { type Fault, type FaultKind, planFaults } from "./fault.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
 import type { NetworkOptions } from "./network.ts";
+import type { BytesOptions } from "./pipes.ts";
 import { Random } from "./random.ts";
 import type { Service } from "./services.ts";
 import type { Workload } from "./workload.ts";
@@ -53,6 +54,13 @@ export interface SimulationOptions {
   services?: (random: Random) => Record<string, Service>;
   /** How long messages take. */
   network?: NetworkOptions;
+  /**
+   * Lets messages travel as bytes: in pieces, through the inbox and outbox of
+   * `@gyre/node/stdio`, with readers of stdout that are quick, slow or halt.
+   *
+   * @default lines are handed to the node as they are
+   */
+  bytes?: BytesOptions | undefined;
   /**
    * What goes wrong: these very faults, or these kinds at times that follow
    * from the seed.

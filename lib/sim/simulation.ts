@@ -27,6 +27,8 @@ import type { Workload } from "./workload.ts";
 
 /** How often handlers may send another RPC when one has ended, after the end. */
 const DRAIN_ROUNDS = 20;
+/** How long processes may take to end, in ms: a second for handlers, as long as a reader halts for what is to be written. */
+const STOP_MS = 10_000;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
@@ -128,7 +130,9 @@ export class Simulation {
     this.#endUs = (durationMs + 2 * quietMs) * 1000;
     await this.#run();
     await this.#drain();
-    const findings = this.#violations.length > 0 ? [] : this.#atTheEnd();
+    if (this.#violations.length === 0) this.#checkNodes();
+    await this.#stop();
+    const findings = this.#violations.length > 0 ? [] : this.#checkHistory();
     return {
       seed: this.#options.seed,
       hash: this.#trace.hash,
@@ -263,12 +267,31 @@ export class Simulation {
     });
   }
 
-  #atTheEnd(): Finding[] {
+  #checkNodes(): void {
     for (const host of this.#hosts.values()) {
       host.checkDrained();
-      const stats = host.node?.stats();
-      this.#counts.late += stats?.late ?? 0;
+      this.#counts.late += host.node?.stats().late ?? 0;
     }
+  }
+
+  /** Ends the processes that can be ended in an orderly way. */
+  async #stop(): Promise<void> {
+    if (this.#options.bytes === undefined) return;
+    for (const host of this.#hosts.values()) {
+      const last = seal({
+        src: "c0",
+        dest: host.id,
+        body: { type: "last", msg_id: 0 },
+      });
+      host.stop(last);
+    }
+    this.#endUs += STOP_MS * 1000;
+    await this.#run();
+    if (this.#violations.length > 0) return;
+    for (const host of this.#hosts.values()) host.checkEnded();
+  }
+
+  #checkHistory(): Finding[] {
     for (const { status } of this.#history) {
       this.#counts[
         status === "ok" ? "ok" : status === "fail" ? "failed" : "unknown"
@@ -297,7 +320,14 @@ export class Simulation {
   }
 
   #newHost(id: string): Host {
-    const { seed, setUp, nodeOptions = {}, nodeClass = Node } = this.#options;
+    const {
+      seed,
+      setUp,
+      nodeOptions = {},
+      nodeClass = Node,
+      bytes,
+      durationMs = 10_000,
+    } = this.#options;
     const ObservedNode = observed(nodeClass);
     const world: HostWorld = {
       nowUs: () => this.#nowUs,
@@ -317,6 +347,8 @@ export class Simulation {
     return new Host(world, {
       id,
       nodeOptions,
+      bytes,
+      haltsUntilUs: durationMs * 1000,
       firstMsgId: this.#firstMsgId(id),
       random: new Random(seed, `host ${id}`),
       create: (options, observer, host) => {
@@ -407,6 +439,7 @@ export class Simulation {
     this.#traceEvent("heal", `"fault":${index}`);
     this.#network.end(fault);
     if (fault.kind === "crash" && !this.#isUnder("crash", fault.node)) {
+      this.#hosts.get(fault.node)?.kill();
       if (this.#hosts.has(fault.node)) this.#start(fault.node);
     } else if (fault.kind === "pause" && !this.#isUnder("pause", fault.node)) {
       this.#hosts.get(fault.node)?.resume();
@@ -486,12 +519,13 @@ export class Simulation {
       return this.#lose(envelope, "partition");
     }
     const host = this.#hosts.get(dest);
-    if (host?.node !== undefined) {
+    if (host?.listens) {
       if (garbles && this.#network.garbles()) {
         this.#counts.garbled++;
         this.#traceEvent("recv", `"m":${number},"garbled":true`);
         const garbled = this.#network.garble(line);
-        return host.arrive({ ...envelope, line: garbled, message: undefined });
+        const what = { line: garbled, message: undefined, garbled: true };
+        return host.arrive({ ...envelope, ...what });
       }
       this.#traceEvent("recv", `"m":${number}`);
       return host.arrive(envelope);

@@ -64,13 +64,14 @@ export class Summary {
 
 /** The command that runs just this again. */
 export function command(choices: Choices): string {
-  const { seed, workload, nodes, operations, faults } = choices;
+  const { seed, workload, nodes, operations, faults, bytes } = choices;
   const options: [string, string | number | undefined][] = [
     ["seed", seed],
     ["workload", workload],
     ["nodes", nodes],
     ["ops", operations],
     ["faults", faults && (faults.join(",") || "none")],
+    ["bytes", bytes === undefined ? undefined : bytes ? "yes" : "no"],
     ["only-faults", list(choices.onlyFaults)],
     ["only-ops", list(choices.onlyOperations)],
   ];

@@ -1,5 +1,7 @@
 /** What a seed stands for: a workload, a cluster, and what goes wrong. */
+import { TextLineStream } from "@std/streams/text-line-stream";
 import {
+  type BytesOptions,
   type FaultKind,
   type Latency,
   Random,
@@ -15,6 +17,8 @@ export interface Choices {
   nodes?: number | undefined;
   operations?: number | undefined;
   faults?: readonly FaultKind[] | undefined;
+  /** Whether messages travel as bytes. */
+  bytes?: boolean | undefined;
   onlyFaults?: readonly number[] | undefined;
   onlyOperations?: readonly number[] | undefined;
 }
@@ -53,6 +57,12 @@ export function plan(choices: Choices): Planned {
   const maxPending = random.chance(0.2) ? 10 : 1_000_000;
   const faults = choices.faults ??
     scenario.faults.filter(() => random.chance(0.4));
+  const bytes: BytesOptions = {
+    lines: () => new TextLineStream(),
+    maxLineBytes: 70_000,
+    maxOutputBytes: random.pick([16_384, 524_288]),
+  };
+  const asBytes = random.chance(0.25);
   return {
     workload,
     faults,
@@ -63,6 +73,7 @@ export function plan(choices: Choices): Planned {
       nodes: choices.nodes ?? nodes,
       operations: choices.operations ?? operations,
       burst,
+      bytes: choices.bytes ?? asBytes ? bytes : undefined,
       faults,
       network: { latency },
       nodeOptions: { rpcTimeoutMs, reapIntervalMs, maxPending },
