@@ -447,7 +447,7 @@ Deno.test("counts that don't add up are seen at the end", async () => {
       },
     });
     assertEquals(violation!.check, check);
-    assertStringIncludes(violation!.text, `1000 RPCs or replies as ${wrong}`);
+    assertStringIncludes(violation!.text, `1000 as ${wrong}`);
   }
 });
 
