@@ -4,12 +4,19 @@
  * found to be no faults are in `no_faults.json`, with the reason; they are not
  * planted.
  */
-import { dirname, join } from "node:path";
-import { fileURLToPath } from "node:url";
+import { join } from "node:path";
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 // deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
 import ts from "npm:typescript@5.9.3";
+import { plantCore } from "./mutants/core.ts";
+import {
+  copyOfProject,
+  limitsOf,
+  root,
+  runStages,
+  stagesOf,
+} from "./mutants/project.ts";
 import { Task } from "./options.ts";
 import noFaults from "./no_faults.json" with { type: "json" };
 
@@ -27,18 +34,16 @@ const FILES = [
 ].map((name) => `lib/${name}.ts`);
 /** How many of the faults must be caught, in per cent. */
 const ENOUGH = 95;
-/** A test run that takes so many times as long as without a fault hangs, and is killed. */
-const PATIENCE = 5;
-const PATIENCE_MS = 10_000;
-
-const root = fileURLToPath(new URL("../", import.meta.url));
-
 const HELP =
   `Plants faults in lib/, one at a time, and runs the tests that concern them.
 Exits with 1 when fewer than ${ENOUGH} % are caught.
 
 Usage: deno task mutants [options]
 
+  --suite core plant the faults of scripts/mutants/faults.ts instead: do tests
+               catch each of them, and does simulation alone? Exits with 1 when
+               neither does, or simulation doesn't and nothing says why
+  --fault TEXT with --suite: only those whose names have this
   --limit N    how many faults to plant, of all that there are (default 150)
   --seed N     which ones (default 1)
   --file PATH  plant them in this file only, such as lib/node.ts
@@ -137,82 +142,6 @@ function mutantsOf(file: string, text: string): Mutant[] {
   return mutants;
 }
 
-/** The files that a file imports, itself and those of its imports included. */
-function importsOf(file: string, seen: Set<string> = new Set()): Set<string> {
-  if (seen.has(file)) return seen;
-  seen.add(file);
-  const text = Deno.readTextFileSync(join(root, file));
-  for (const { fileName } of ts.preProcessFile(text).importedFiles) {
-    if (fileName.startsWith(".") && fileName.endsWith(".ts")) {
-      importsOf(join(dirname(file), fileName), seen);
-    }
-  }
-  return seen;
-}
-
-/** The tests that concern a file, in the order in which they are run. */
-function stagesOf(file: string): string[][] {
-  const own = file.replace("lib/", "tests/").replace(".ts", "_test.ts");
-  const tests = [...Deno.readDirSync(join(root, "tests"))]
-    .map(({ name }) => `tests/${name}`)
-    .filter((name) => name.endsWith("_test.ts")).sort();
-  const inside: string[] = [];
-  const processes: string[] = [];
-  for (const test of tests) {
-    const imports = importsOf(test);
-    if (imports.has("scripts/fuzz.ts")) continue; // has fresh seeds each time
-    if (imports.has("tests/process.ts")) processes.push(test);
-    else if (imports.has(file) && test !== own) inside.push(test);
-  }
-  const stages = [tests.includes(own) ? [own] : [], inside];
-  if (file.startsWith("lib/stdio/")) stages.push(processes);
-  return stages.filter((stage) => stage.length > 0);
-}
-
-/** Copies what git knows of the project, and the vendored packages, to a place where faults can be planted. */
-async function copyOfProject(): Promise<string> {
-  const to = await Deno.makeTempDir({ prefix: "gyre-mutants-" });
-  const { stdout } = await new Deno.Command("git", {
-    args: ["ls-files", "-co", "--exclude-standard", "-z"],
-    cwd: root,
-  }).output();
-  const files = new TextDecoder().decode(stdout).split("\0").filter(Boolean);
-  const vendored = (dir: string): string[] =>
-    [...Deno.readDirSync(join(root, dir))].flatMap(({ name, isDirectory }) =>
-      isDirectory ? vendored(`${dir}/${name}`) : `${dir}/${name}`
-    );
-  for (const file of [...files, ...vendored("vendor")]) {
-    await Deno.mkdir(dirname(join(to, file)), { recursive: true });
-    await Deno.copyFile(join(root, file), join(to, file));
-  }
-  return to;
-}
-
-type Verdict = "passed" | "failed" | "hung";
-
-/** Runs tests in a copy of the project; kills them when that takes too long. */
-async function run(
-  tests: string[],
-  cwd: string,
-  limitMs: number,
-): Promise<Verdict> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: ["test", "--quiet", "--no-check", "--fail-fast", "-A", ...tests],
-    cwd,
-    stdin: "null",
-    stdout: "null",
-    stderr: "null",
-  }).spawn();
-  let hung = false;
-  const timer = setTimeout(() => {
-    hung = true;
-    child.kill("SIGKILL"); // the tests listen to milder signals
-  }, limitMs);
-  const { success } = await child.status;
-  clearTimeout(timer);
-  return hung ? "hung" : success ? "passed" : "failed";
-}
-
 /** The order in which a seed deals these out. */
 function shuffled<T>(from: readonly T[], seed: number): T[] {
   const random = xoroshiro128plus(seed);
@@ -232,11 +161,19 @@ const shown = ({ file, line, from, to }: Mutant) =>
 
 const task: Task = new Task("mutants", HELP);
 const values = task.options({
+  suite: { type: "string" },
+  fault: { type: "string" },
   limit: { type: "string" },
   seed: { type: "string" },
   file: { type: "string" },
   list: { type: "boolean" },
 });
+if (values.suite !== undefined) {
+  if (values.suite !== "core") {
+    task.usageError(`--suite must be core, not '${values.suite}'`);
+  }
+  Deno.exit(await plantCore(values.fault ?? "") ? 0 : 1);
+}
 const limit = task.number("limit", values.limit, { min: 1 }) ?? 150;
 const seed = task.number("seed", values.seed, { min: 0 }) ?? 1;
 if (values.file !== undefined && !FILES.includes(values.file)) {
@@ -267,19 +204,7 @@ const tally = new Map(
 );
 try {
   const stages = new Map(files.map((file) => [file, stagesOf(file)]));
-  const limits = new Map<string, number>();
-  for (const stage of [...stages.values()].flat()) {
-    if (limits.has(stage.join())) continue;
-    const startedAt = performance.now();
-    if (await run(stage, copies[0]!, 600_000) !== "passed") {
-      console.error(`mutants: ${stage.join(" ")} fail without any fault`);
-      Deno.exit(1);
-    }
-    limits.set(
-      stage.join(),
-      PATIENCE_MS + PATIENCE * (performance.now() - startedAt),
-    );
-  }
+  const limits = await limitsOf([...stages.values()].flat(), copies[0]!);
   const queue = [...chosen];
   const work = async (copy: string) => {
     for (let mutant; (mutant = queue.shift());) {
@@ -290,11 +215,7 @@ try {
         path,
         source.slice(0, start) + to + source.slice(end),
       );
-      let verdict: Verdict = "passed";
-      for (const stage of stages.get(file)!) {
-        verdict = await run(stage, copy, limits.get(stage.join())!);
-        if (verdict !== "passed") break;
-      }
+      const verdict = await runStages(stages.get(file)!, copy, limits);
       await Deno.writeTextFile(path, source);
       const count = tally.get(file)!;
       count.planted++;
