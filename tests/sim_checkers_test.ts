@@ -95,6 +95,16 @@ Deno.test("registers: what nobody knows may have happened, even much later, or n
   );
 });
 
+Deno.test("registers: a compare-and-set of which nobody knows happens only where it matches", () => {
+  const write = entry("write", { value: 1, ...at(0, 1) });
+  const read = entry("read", { result: 3, ...at(5, 6) });
+  for (const [expected, from] of [["pass", 1], ["fail", 2]] as const) {
+    const cas = entry("cas", { value: [from, 3], ...at(2, 3), ...unknown });
+    const { outcome } = isLinearizable([write, cas, read], registerModel);
+    assertEquals(outcome, expected);
+  }
+});
+
 Deno.test("registers: each key for itself; a failure names the key and where it got stuck", () => {
   const history = [
     entry("write", { key: "a", value: 1 }),
@@ -203,6 +213,17 @@ Deno.test("set: lost elements, elements that nobody added, no final read", () =>
   assertEquals(check(read([1, 3])), ["fail"]);
   assertEquals(check(read([], false), read([1])), ["pass"]);
   assertEquals(check(read([1], false)), ["unknown"]);
+});
+
+Deno.test("set: each final read has all that was added, not just some of them together", () => {
+  const added = [1, 2].map((value) => entry("add", { value }));
+  const read = (result: number[]) => entry("read", { result, final: true });
+  const check = (...reads: HistoryEntry[]) =>
+    outcomes(checkSet([...added, ...reads]));
+  assertEquals(check(read([1, 2]), read([2, 1])), ["pass"]);
+  assertEquals(check(read([1, 2]), read([1])), ["fail"]);
+  assertEquals(check(read([2]), read([1, 2])), ["fail"]);
+  assertEquals(check(read([1]), read([2])), ["fail", "fail"]);
 });
 
 Deno.test("counter: the sum, with or without what perhaps happened", () => {

@@ -77,6 +77,8 @@ export class Host implements NodeObserver {
   #pipes: Pipes | undefined;
   #opener: Opener;
   #timers = new EventQueue();
+  /** How many of them are to fire at once. */
+  #slices = 0;
   #caughtUp: PromiseWithResolvers<void> | undefined;
   /** Whether an inbox was asked whether there is more to read, and has not answered yet. */
   #catchingUp = false;
@@ -119,13 +121,19 @@ export class Host implements NodeObserver {
     const firstMsgId = this.#options.firstMsgId();
     this.#account = this.#newAccount(firstMsgId);
     this.#timers = new EventQueue();
+    this.#slices = 0;
     this.#input = [];
     this.#caughtUp = undefined;
     this.#periodicCount = 0;
     this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
     this.#node = this.#options.create(
-      { ...this.#options.nodeOptions, firstMsgId, clock: this.#clock() },
+      {
+        ...this.#options.nodeOptions,
+        firstMsgId,
+        clock: this.#clock(),
+        onReap: this.#onReap(),
+      },
       this,
       this,
     );
@@ -160,9 +168,15 @@ export class Host implements NodeObserver {
     this.#pipes.end(how);
   }
 
-  /** Checks that a process with pipes that was stopped has ended. */
-  checkEnded(): void {
-    if (this.#pipes === undefined || this.#node === undefined) return;
+  /**
+   * Checks that a process with pipes that was asked to end has ended, if
+   * nothing was in its way.
+   *
+   * @param nothing Whether nothing can be in its way.
+   */
+  checkEnded(nothing: boolean): void {
+    if (this.#pipes?.ending === undefined) return;
+    if (!nothing && (this.#paused || !this.#pipes.isOverdue)) return;
     this.#violated(
       "every-line",
       `the process did not end at ${this.#pipes.ending}`,
@@ -354,6 +368,7 @@ export class Host implements NodeObserver {
       now: () => this.#nowUs() / 1000,
       messages: () => this.#world.messages(),
       timers: () => this.#timers.size,
+      slices: () => this.#slices,
       periodic: () => this.#periodicCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
       catchingUp: () => this.#catchingUp,
@@ -366,6 +381,14 @@ export class Host implements NodeObserver {
       firstMsgId,
       lookMs: this.#options.bytes ? LOOK_MS : 0,
     });
+  }
+
+  #onReap(): NonNullable<NodeOptions["onReap"]> {
+    const { incarnation } = this;
+    return (report) => {
+      if (incarnation === this.incarnation) this.#account.reported(report);
+      this.#options.nodeOptions.onReap?.(report);
+    };
   }
 
   /** A clock of this incarnation's: what a crash has cut short sets no timers. */
@@ -441,6 +464,7 @@ export class Host implements NodeObserver {
         if (envelope) pipes.sent(envelope);
       },
       caughtUp: (lateMs) => {
+        this.#account.waitsForInput();
         const handled = transport.caughtUp!(lateMs);
         this.#catchingUp = handled !== undefined;
         return handled?.then(() => {
@@ -478,6 +502,7 @@ export class Host implements NodeObserver {
         this.#send(line);
       },
       caughtUp: () => {
+        this.#account.waitsForInput();
         if (this.#input.length === 0) return undefined;
         this.#caughtUp ??= Promise.withResolvers();
         return this.#caughtUp.promise;
@@ -502,9 +527,22 @@ export class Host implements NodeObserver {
     if (!Number.isInteger(delayMs) || delayMs < 0 || delayMs > MAX_DELAY_MS) {
       this.#violated("in-proportion", `no timer takes a delay of ${delayMs}`);
     }
-    const cancel = this.#timers.schedule(this.#nowUs() + delayMs * 1000, fn);
+    const timers = this.#timers;
+    let armed = true;
+    const disarm = () => {
+      if (armed && delayMs === 0 && timers === this.#timers) this.#slices--;
+      armed = false;
+    };
+    if (delayMs === 0) this.#slices++;
+    const cancel = timers.schedule(this.#nowUs() + delayMs * 1000, () => {
+      disarm();
+      fn();
+    });
     this.#wake();
-    return cancel;
+    return () => {
+      disarm();
+      cancel();
+    };
   }
 
   /** The time on the node's clock, in whole µs. */

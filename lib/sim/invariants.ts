@@ -2,6 +2,8 @@
 import { ErrorCode, type RpcError } from "../errors.ts";
 import type { Body, Message } from "../message.ts";
 import type { Node } from "../node.ts";
+import type { ReapReport } from "../reaper.ts";
+import { listenersOf } from "./listeners.ts";
 
 /**
  * The things that always hold for a node, and for stdin and stdout, by the names under which a
@@ -20,6 +22,7 @@ export const INVARIANTS = {
   "bounded": "no more callbacks are pending than the limit allows",
   "bad-input": "bad input ends nothing, and only messages are sent",
   "failures-contained": "a failing callback or handler harms only itself",
+  "reported": "each reap is reported, with how many and how old they were",
   "every-line":
     "each line comes in and goes out whole, in order, and without delay",
 } as const;
@@ -35,6 +38,8 @@ export interface ObservedRpc {
   dest: string;
   /** How many messages had been sent, by anyone, when it was registered: its reply comes after them. */
   since: number;
+  /** When it was registered, in ms on the node's clock. */
+  registeredAt: number;
   /** When it times out, in ms on the node's clock. */
   deadline: number;
   /** Cancels it. */
@@ -53,6 +58,8 @@ export interface ObservedProcess {
   messages(): number;
   /** How many of the node's timers are armed. */
   timers(): number;
+  /** How many of them are to fire at once: for the next slice of what takes long. */
+  slices(): number;
   /** How many functions the node calls periodically. */
   periodic(): number;
   /** Whether this RPC's reply has arrived, but was not read yet. */
@@ -100,6 +107,13 @@ export class RpcAccount {
     { dest: string; another: "duplicate" | "late" }
   > = new Map();
   #expected: ObservedRpc | undefined;
+  /** Of each signal: how many of its RPCs have not ended. */
+  readonly #signals: Map<AbortSignal, number> = new Map();
+  /** When the reap began that may be under way. */
+  #reapBeganAt = -Infinity;
+  /** What was reaped and not reported yet: how many, and within which bounds the age of the oldest is. */
+  #unreported = { count: 0, ageMin: 0, ageMax: 0 };
+  #report: ReapReport | undefined;
   #lastDeadline = -Infinity;
   #lastId = -1;
   #highestId = -1;
@@ -171,6 +185,7 @@ export class RpcAccount {
       id,
       dest,
       since: this.#process.messages(),
+      registeredAt: this.#process.now(),
       deadline: this.#process.now() + timeoutMs,
       signal,
       answer: undefined,
@@ -181,6 +196,9 @@ export class RpcAccount {
         "bounded",
         `RPC ${id} was registered although ${this.pending} are pending, the limit being ${this.#limits.maxPending}`,
       );
+    }
+    if (signal) {
+      this.#signals.set(signal, (this.#signals.get(signal) ?? 0) + 1);
     }
     this.#pending.set(id, rpc);
     this.#highestId = id;
@@ -241,6 +259,9 @@ export class RpcAccount {
     }
     rpc.done = true;
     this.#pending.delete(rpc.id);
+    if (rpc.signal) {
+      this.#signals.set(rpc.signal, this.#signals.get(rpc.signal)! - 1);
+    }
     if (rpc.answer !== undefined) {
       this.#checkReply(rpc, rpc.answer, error, reply);
       this.#counts.replied++;
@@ -255,6 +276,13 @@ export class RpcAccount {
     } else if (error.code === ErrorCode.timeout) {
       this.#checkExpiry(rpc);
       this.#counts.reaped++;
+      const ageMs = this.#process.now() - rpc.registeredAt;
+      const { count, ageMin, ageMax } = this.#unreported;
+      this.#unreported = {
+        count: count + 1,
+        ageMin: Math.max(ageMin, ageMs - this.#expiredMsInTurn),
+        ageMax: Math.max(ageMax, ageMs),
+      };
       this.#expiredInTurn++;
       this.#expiredMsInTurn += costMs;
       return "reaped";
@@ -266,6 +294,30 @@ export class RpcAccount {
     }
     this.#counts.cancelled++;
     return "cancelled";
+  }
+
+  /** The node is about to wait until its input has been handled, before it reaps. */
+  waitsForInput(): void {
+    const now = this.#process.now();
+    const goesOn = [...this.#pending.values()]
+      .some(({ deadline }) => deadline <= this.#reapBeganAt);
+    if (!goesOn) this.#reapBeganAt = now;
+    const waitedMs = now - this.#reapBeganAt;
+    if (waitedMs > this.#limits.inputGraceMs + 1) {
+      this.#violated(
+        "bounded",
+        `what was due ${waitedMs} ms ago waits for input, the limit being ${this.#limits.inputGraceMs} ms`,
+      );
+    }
+  }
+
+  /**
+   * The node reported a reap.
+   *
+   * @param report What it said.
+   */
+  reported(report: ReapReport): void {
+    this.#report = report;
   }
 
   /** The node is closing: it may cancel what is pending. */
@@ -304,6 +356,8 @@ export class RpcAccount {
         `${node.pendingCount} callbacks are pending that should be ${this.pending}`,
       );
     }
+    this.#checkReport();
+    this.#checkListeners();
     if (timer && this.#expiredInTurn === 0) this.#checkWake();
     this.#checkStall();
     if (!this.#closed) this.#checkTimers();
@@ -324,6 +378,12 @@ export class RpcAccount {
         `${stats.pending} callbacks are still pending when all is quiet${
           rpc ? `: RPC ${rpc.id} to ${rpc.dest} never ended` : ""
         }`,
+      );
+    }
+    if (this.#unreported.count > 0 && this.#report === undefined) {
+      this.#violated(
+        "reported",
+        `${this.#unreported.count} reaped callbacks were never reported`,
       );
     }
     const { registered, replied, reaped, cancelled } = this.#counts;
@@ -433,6 +493,36 @@ export class RpcAccount {
     );
   }
 
+  /** By the end of the turn all that was reaped is known, what promises tell included. */
+  #checkReport(): void {
+    if (this.#report === undefined) return;
+    const { count, oldestAgeMs } = this.#report;
+    const reaped = this.#unreported;
+    this.#report = undefined;
+    this.#unreported = { count: 0, ageMin: 0, ageMax: 0 };
+    if (
+      count === reaped.count && oldestAgeMs >= reaped.ageMin - 0.01 &&
+      oldestAgeMs <= reaped.ageMax + 0.01
+    ) return;
+    this.#violated(
+      "reported",
+      `a reap of ${count}, the oldest ${oldestAgeMs} ms old, was reported where ${reaped.count} were reaped, the oldest of ${reaped.ageMin} to ${reaped.ageMax} ms`,
+    );
+  }
+
+  #checkListeners(): void {
+    for (const [signal, count] of this.#signals) {
+      if (count > 0) continue;
+      this.#signals.delete(signal);
+      const listeners = listenersOf(signal);
+      if (listeners === 0 || signal.aborted) continue;
+      this.#violated(
+        "nothing-leaks",
+        `a signal has ${listeners} listeners although all its RPCs have ended`,
+      );
+    }
+  }
+
   #checkStall(): void {
     const callbackMs = this.#expiredMsInTurn / Math.max(1, this.#expiredInTurn);
     if (this.#expiredMsInTurn > SLICE_MS + SLICE_STEP * callbackMs + 0.01) {
@@ -451,7 +541,7 @@ export class RpcAccount {
         this.#process.catchingUp()
       ? 1
       : 0;
-    if (timers > needed) {
+    if (timers - this.#process.slices() > needed) {
       this.#violated(
         "in-proportion",
         `${timers} timers are armed while ${this.pending} RPCs are pending`,

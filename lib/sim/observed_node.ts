@@ -10,6 +10,7 @@ import type {
   SendBody,
 } from "../node.ts";
 import type { RpcCallback } from "../pending_rpcs.ts";
+import { watching } from "./listeners.ts";
 
 /** Told what an observed node is doing. */
 export interface NodeObserver {
@@ -131,7 +132,10 @@ export function observed(
     ): Promise<R & Body> {
       const observer = this.#observer;
       const before = observer.lastId();
-      const promise = super.rpc<R>(dest, body, options);
+      const promise = watching(
+        options.signal,
+        () => super.rpc<R>(dest, body, options),
+      );
       observer.goesOn();
       if (observer.lastId() === before) return promise; // refused: it is rejected
       const ended = observer.registered(
@@ -162,13 +166,17 @@ export function observed(
       let ended = (_?: RpcError, __?: Body): boolean => false;
       let id;
       try {
-        id = super.rpc(dest, body, (error, reply) => {
+        const told: RpcCallback = (error, reply) => {
           const throws = ended(error, reply);
           const result = callback(error, reply);
           if (result instanceof Promise) observer.goesOn();
           if (throws) throw new PlannedError("a callback throws, as planned");
           return result;
-        }, options);
+        };
+        id = watching(
+          options.signal,
+          () => super.rpc(dest, body, told, options),
+        );
       } catch (error) {
         observer.refused(error);
         throw error;

@@ -64,6 +64,8 @@ interface Outgoing {
 const READERS = ["quick", "piecewise", "halting"] as const;
 /** How long a reader halts, at the most, in µs. */
 const HALT_US = 3_000_000;
+/** How long a process may take to end that has nothing to wait for but handlers: twice their second, as clocks may drift, and one more. */
+const OVERDUE_US = 3_000_000;
 /** How far apart the pieces of a line arrive, at the most, in µs. */
 const PIECE_US = 1000;
 /** Up to this limit on lines some are made so long that they just fit, or just don't. */
@@ -96,12 +98,17 @@ export class Pipes {
   /** Whether a line has been written into stdin. */
   #begun = false;
   #ending: Ending | undefined;
+  /** When it was asked to end, or saw that nobody reads any more, and whether it has seen that. */
+  #askedAtUs = 0;
+  #broken = false;
   readonly #lines: Incoming[] = [];
   readonly #skips: Incoming[] = [];
   readonly #sent: Outgoing[] = [];
   /** How many bytes of the first line that was sent have been taken. */
   #taken = 0;
   #unwritten = 0;
+  /** The same in UTF-16 code units, in which the outbox counts. */
+  #unwrittenChars = 0;
   #read: { room: Uint8Array; end: (count: number | null) => void } | undefined;
   #write: { taken: (count: number) => void; fail: () => void } | undefined;
   #handOver: (() => void) | undefined;
@@ -206,6 +213,14 @@ export class Pipes {
     return this.#ending;
   }
 
+  /** Whether the process should have ended by now: it has been asked to, and has nothing to wait for. */
+  get isOverdue(): boolean {
+    const broken = this.#ending === "broken pipe";
+    return !this.ready && this.#coming === 0 &&
+      (broken ? this.#broken : this.#unwritten === 0) &&
+      this.#world.nowUs() - this.#askedAtUs > OVERDUE_US;
+  }
+
   get #atEnd(): boolean {
     return this.#ending === "end of input" && this.#coming === 0;
   }
@@ -268,7 +283,8 @@ export class Pipes {
   ): Uint8Array {
     const { maxLineBytes } = this.#options;
     const random = this.#random;
-    let line = encoder.encode(text);
+    const bom = garbled && this.#begun && random.chance(0.2) ? "\ufeff" : "";
+    let line = encoder.encode(bom + text);
     if (garbled && random.chance(0.3)) line[random.int(line.length)] = 0xff;
     const end = this.#carriageReturn && !last ? 1 : 0;
     const pads = maxLineBytes <= LONG_LINE_BYTES && this.#begun &&
@@ -312,6 +328,7 @@ export class Pipes {
    */
   end(how: Ending): void {
     this.#ending = how;
+    this.#askedAtUs = this.#world.nowUs();
     if (how === "SIGTERM") {
       this.#do(this.#ended, () => this.#signal.resolve("SIGTERM"));
     } else if (how === "broken pipe") this.#write?.fail();
@@ -346,7 +363,7 @@ export class Pipes {
    */
   skipped(start: string): void {
     const text = this.#skips.shift()?.text;
-    if (text !== start.replace(/^\ufeff|\r$/g, "")) {
+    if (text === undefined || bare(text) !== bare(start)) {
       this.#world.violated(
         `${show(text)} was to be skipped, not ${show(start)}`,
       );
@@ -363,6 +380,12 @@ export class Pipes {
     const bytes = encoder.encode(envelope.line + "\n");
     this.#sent.push({ envelope, bytes });
     this.#unwritten += bytes.length;
+    this.#unwrittenChars += envelope.line.length + 1;
+    if (this.#unwrittenChars > this.#options.maxOutputBytes) {
+      this.#world.violated(
+        `${this.#unwrittenChars} characters wait to be written, the limit being ${this.#options.maxOutputBytes}`,
+      );
+    }
   }
 
   /**
@@ -454,6 +477,8 @@ export class Pipes {
         },
         fail: () => {
           this.#write = undefined;
+          this.#broken = true;
+          this.#askedAtUs = this.#world.nowUs();
           this.#do(this.#ended, () => reject(new Error("broken pipe")));
         },
       };
@@ -499,9 +524,15 @@ export class Pipes {
       if (this.#taken < first!.bytes.length) return;
       this.#taken = 0;
       this.#sent.shift();
+      this.#unwrittenChars -= first!.envelope.line.length + 1;
       this.#world.carry(first!.envelope);
     }
   }
+}
+
+/** A line without its line end, and without the mark that may stand before the first. */
+function bare(line: string): string {
+  return line.replace(/^\ufeff|\r$/g, "");
 }
 
 function isUtf8(bytes: Uint8Array): boolean {

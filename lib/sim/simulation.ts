@@ -288,7 +288,7 @@ export class Simulation {
     this.#endUs += STOP_MS * 1000;
     await this.#run();
     if (this.#violations.length > 0) return;
-    for (const host of this.#hosts.values()) host.checkEnded();
+    for (const host of this.#hosts.values()) host.checkEnded(true);
   }
 
   #checkHistory(): Finding[] {
@@ -439,6 +439,7 @@ export class Simulation {
     this.#traceEvent("heal", `"fault":${index}`);
     this.#network.end(fault);
     if (fault.kind === "crash" && !this.#isUnder("crash", fault.node)) {
+      this.#hosts.get(fault.node)?.checkEnded(false);
       this.#hosts.get(fault.node)?.kill();
       if (this.#hosts.has(fault.node)) this.#start(fault.node);
     } else if (fault.kind === "pause" && !this.#isUnder("pause", fault.node)) {

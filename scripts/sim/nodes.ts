@@ -3,6 +3,7 @@
  * ones that do each of Maelstrom's workloads with RPCs and services.
  */
 import { callbacks, ErrorCode, type Node, RpcError } from "../../lib/mod.ts";
+import type { SimulatedProcess } from "../../lib/sim/mod.ts";
 import {
   broadcastWorkload,
   callbacksWorkload,
@@ -18,19 +19,22 @@ import {
 
 /** A workload, the nodes that do it, and the faults that they must withstand. */
 export interface Scenario {
-  setUp: (node: Node) => void;
+  setUp: (node: Node, process: SimulatedProcess) => void;
   workload: Workload;
   faults: readonly FaultKind[];
 }
 
 const GOSSIP_MS = 200;
+/** How many rounds of gossip are given up together. */
+const ROUNDS = 3;
 
 const ONCE = FAULT_KINDS.filter((kind) => kind !== "duplication");
 const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
 
-function uniqueIds(node: Node): void {
+function uniqueIds(node: Node, { random }: SimulatedProcess): void {
   node.on("generate", async () => {
-    const { ts } = await node.rpc("lin-tso", { type: "ts" });
+    const timeoutMs = random.pick([300, 1000, 3000.25]);
+    const { ts } = await node.rpc("lin-tso", { type: "ts" }, { timeoutMs });
     return { id: ts };
   });
 }
@@ -58,7 +62,7 @@ function gossiped(node: Node, add: string, element: string, read: string) {
     for (const element of body.elements) known.add(element);
     return {};
   });
-  const tell = (peer: string) => {
+  const tell = (peer: string, signal: AbortSignal) => {
     let theirs = knownBy.get(peer);
     if (theirs === undefined) knownBy.set(peer, theirs = new Set());
     const elements = [...known].filter((element) => !theirs.has(element));
@@ -66,10 +70,18 @@ function gossiped(node: Node, add: string, element: string, read: string) {
     const body = { type: "gossip", elements };
     node.rpc(peer, body, (error) => {
       if (error === undefined) elements.forEach((one) => theirs.add(one));
-    }, { timeoutMs: 1000 });
+    }, { timeoutMs: 1000, signal });
   };
+  let rounds = 0;
+  let controller = new AbortController();
   node.every(GOSSIP_MS, () => {
-    node.nodeIds.filter((id) => id !== node.nodeId).forEach(tell);
+    if (rounds++ % ROUNDS === 0) { // what is still pending is told anew
+      controller.abort();
+      controller = new AbortController();
+    }
+    for (const id of node.nodeIds) {
+      if (id !== node.nodeId) tell(id, controller.signal);
+    }
   });
 }
 

@@ -54,6 +54,7 @@ export function plan(choices: Choices): Planned {
   };
   const rpcTimeoutMs = random.pick([100, 500, 2000, 2000.5]);
   const reapIntervalMs = random.chance(0.2) ? 500 : undefined;
+  const inputGraceMs = random.pick([2000, 2000, 20]);
   const maxPending = random.chance(0.2) ? 10 : 1_000_000;
   const faults = choices.faults ??
     scenario.faults.filter(() => random.chance(0.4));
@@ -76,7 +77,7 @@ export function plan(choices: Choices): Planned {
       bytes: choices.bytes ?? asBytes ? bytes : undefined,
       faults,
       network: { latency },
-      nodeOptions: { rpcTimeoutMs, reapIntervalMs, maxPending },
+      nodeOptions: { rpcTimeoutMs, reapIntervalMs, inputGraceMs, maxPending },
       onlyFaults: choices.onlyFaults,
       onlyOperations: choices.onlyOperations,
     },
