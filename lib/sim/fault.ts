@@ -11,11 +11,18 @@ export interface FaultWindow {
 
 /**
  * Messages get lost, arrive twice, overtake each other, arrive cut or garbled;
- * or ("stray") a reply to a node arrives once more, from another sender.
+ * or ("stray") a reply to a node arrives once more, from another sender; or
+ * ("refusal") a node can't send what is no reply, as if its output were full.
  */
 export interface MessageFault extends FaultWindow {
   /** What happens to messages. */
-  kind: "loss" | "duplication" | "reordering" | "corruption" | "stray";
+  kind:
+    | "loss"
+    | "duplication"
+    | "reordering"
+    | "corruption"
+    | "stray"
+    | "refusal";
   /** The part of all messages that it happens to, from 0 to 1. */
   probability: number;
 }
@@ -122,6 +129,7 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "reordering",
   "corruption",
   "stray",
+  "refusal",
   "slow",
   "partition",
   "crash",
@@ -227,6 +235,7 @@ function planFault(
     case "reordering":
     case "corruption":
     case "stray":
+    case "refusal":
     case "throw":
       return { kind, ...window, probability };
     case "slow":

@@ -1,6 +1,7 @@
 /** The simulated process that a node runs in. */
 import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
+import { ErrorCode, RpcError } from "../errors.ts";
 import { decode } from "../message.ts";
 import type { Node, NodeOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
@@ -22,6 +23,8 @@ export interface HostWorld {
   goesOn(): void;
   /** How many messages were sent so far, by anyone. */
   messages(): number;
+  /** Whether a message that is no reply is refused. */
+  refuses(): boolean;
   /** Carries a message. */
   carry(envelope: Envelope): void;
   /** Adds an event to the trace: its name, and its other fields as JSON. */
@@ -77,6 +80,8 @@ export class Host implements NodeObserver {
   #pipes: Pipes | undefined;
   #opener: Opener;
   #timers = new EventQueue();
+  /** Whether the last message was refused. */
+  #refused = false;
   /** How many of them are to fire at once. */
   #slices = 0;
   #caughtUp: PromiseWithResolvers<void> | undefined;
@@ -326,9 +331,10 @@ export class Host implements NodeObserver {
    * @param error Why.
    */
   refused(error: unknown): void {
-    if (
-      saysFull(error) && !this.#account.full && !(this.#pipes?.unwritten)
-    ) {
+    const isFull = this.#account.full || this.#refused ||
+      (this.#pipes?.unwritten ?? 0) > 0;
+    this.#refused = false;
+    if (saysFull(error) && !isFull) {
       this.#violated(
         "bounded",
         `an RPC was refused with ${this.#account.pending} pending`,
@@ -459,6 +465,7 @@ export class Host implements NodeObserver {
     return {
       send: (line) => {
         if (this.#pipes !== pipes) return;
+        this.#mayRefuse(line);
         transport.send(line);
         const envelope = this.#open(line);
         if (envelope) pipes.sent(envelope);
@@ -510,7 +517,18 @@ export class Host implements NodeObserver {
     };
   }
 
+  /** Refuses a message now and then; a reply never, as its request may have been obeyed. */
+  #mayRefuse(line: string): void {
+    this.#refused = !line.includes('"in_reply_to":') && this.#world.refuses();
+    if (!this.#refused) return;
+    throw new RpcError(
+      ErrorCode.temporarilyUnavailable,
+      "the output is full, as planned",
+    );
+  }
+
   #send(line: string): void {
+    this.#mayRefuse(line);
     const envelope = this.#open(line);
     if (envelope) this.#world.carry(envelope);
   }

@@ -78,6 +78,11 @@ export class Network {
     return this.#happens("stray");
   }
 
+  /** Whether a node's message that is no reply can't be sent. */
+  refuses(): boolean {
+    return this.#happens("refusal");
+  }
+
   /** Whether a message arrives garbled. */
   garbles(): boolean {
     return this.#happens("corruption");

@@ -335,6 +335,7 @@ export class Simulation {
       turn: (host) => this.#turnOf = host,
       goesOn: () => this.#goesOn = true,
       messages: () => this.#counts.messages,
+      refuses: () => this.#network.refuses(),
       carry: (envelope) => {
         if (this.#turnOf === undefined) this.#goesOn = true; // sent from a promise
         this.#carry(envelope);

@@ -26,7 +26,8 @@ export interface Scenario {
 
 const GOSSIP_MS = 200;
 /** How many rounds of gossip are given up together. */
-const ROUNDS = 3;
+const ROUNDS = 8;
+const TIMEOUTS_MS = [1000, 400];
 
 const ONCE = FAULT_KINDS.filter((kind) => kind !== "duplication");
 const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
@@ -62,7 +63,7 @@ function gossiped(node: Node, add: string, element: string, read: string) {
     for (const element of body.elements) known.add(element);
     return {};
   });
-  const tell = (peer: string, signal: AbortSignal) => {
+  const tell = (peer: string, timeoutMs: number, signal: AbortSignal) => {
     let theirs = knownBy.get(peer);
     if (theirs === undefined) knownBy.set(peer, theirs = new Set());
     const elements = [...known].filter((element) => !theirs.has(element));
@@ -70,7 +71,7 @@ function gossiped(node: Node, add: string, element: string, read: string) {
     const body = { type: "gossip", elements };
     node.rpc(peer, body, (error) => {
       if (error === undefined) elements.forEach((one) => theirs.add(one));
-    }, { timeoutMs: 1000, signal });
+    }, { timeoutMs, signal });
   };
   let rounds = 0;
   let controller = new AbortController();
@@ -79,9 +80,10 @@ function gossiped(node: Node, add: string, element: string, read: string) {
       controller.abort();
       controller = new AbortController();
     }
-    for (const id of node.nodeIds) {
-      if (id !== node.nodeId) tell(id, controller.signal);
-    }
+    const peers = node.nodeIds.filter((id) => id !== node.nodeId);
+    peers.forEach((peer, i) =>
+      tell(peer, TIMEOUTS_MS[i % TIMEOUTS_MS.length]!, controller.signal)
+    );
   });
 }
 

@@ -46,8 +46,9 @@ export function plan(choices: Choices): Planned {
   const scenario = SCENARIOS[workload]!;
   const nodes = 1 + random.int(5);
   const few = 20 + random.int(131);
-  const operations = random.chance(0.1) ? 1000 : few;
-  const burst = random.pick([1, 1, 1, 30, 200]);
+  const many = random.chance(0.02);
+  const operations = many ? 3000 : random.chance(0.1) ? 1000 : few;
+  const burst = many ? operations : random.pick([1, 1, 1, 30, 200]);
   const latency: Latency = {
     distribution: random.pick(["constant", "uniform", "exponential"]),
     meanMs: random.pick([0, 1, 5, 20, 100]),
