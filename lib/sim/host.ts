@@ -154,8 +154,9 @@ export class Host implements NodeObserver {
 
   /** Ends the process as crashes do: at once, or, where it has pipes, through them. */
   crash(): void {
-    if (this.#pipes && this.#options.random.chance(0.75)) {
-      this.#pipes.end(this.#options.random.pick(ENDINGS));
+    const { random } = this.#options;
+    if (this.#pipes && this.listens && random.chance(0.75)) {
+      this.#pipes.end(random.pick(ENDINGS));
     } else this.kill();
   }
 

@@ -1,6 +1,6 @@
 /** The suite "core": does simulation alone find the faults that people make, and do the tests? */
 import { join } from "node:path";
-import { type Fault, FAULTS } from "./faults.ts";
+import { type Fault, FAULTS, planted } from "./faults.ts";
 import {
   copyOfProject,
   limitsOf,
@@ -26,29 +26,6 @@ interface Outcome {
   fault: Fault;
   tests: Verdict;
   simulation: Found | undefined;
-}
-
-/**
- * The file with the fault in it.
- *
- * @param fault What to plant.
- * @param source The file as it is.
- * @throws {Error} The file has not got what the fault changes, or more than once.
- */
-export function planted(
-  { name, file, changes }: Fault,
-  source: string,
-): string {
-  for (const [from, to] of changes) {
-    const count = source.split(from).length - 1;
-    if (count !== 1) {
-      throw new Error(
-        `the fault "${name}" can't be planted: ${file} has ${count} times what it changes: ${from}`,
-      );
-    }
-    source = source.replace(from, () => to);
-  }
-  return source;
 }
 
 /** Runs simulations in a copy of the project until one fails. */

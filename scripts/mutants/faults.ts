@@ -16,6 +16,29 @@ export interface Fault {
   unseen?: string;
 }
 
+/**
+ * The file with the fault in it.
+ *
+ * @param fault What to plant.
+ * @param source The file as it is.
+ * @throws {Error} The file has not got what the fault changes, or more than once.
+ */
+export function planted(
+  { name, file, changes }: Fault,
+  source: string,
+): string {
+  for (const [from, to] of changes) {
+    const count = source.split(from).length - 1;
+    if (count !== 1) {
+      throw new Error(
+        `the fault "${name}" can't be planted: ${file} has ${count} times what it changes: ${from}`,
+      );
+    }
+    source = source.replace(from, () => to);
+  }
+  return source;
+}
+
 const INBOX = "lib/stdio/inbox.ts";
 const OUTBOX = "lib/stdio/outbox.ts";
 const SERVE = "lib/stdio/serve.ts";

@@ -1,0 +1,27 @@
+/** Faults are planted by the text that they change. */
+import { assertEquals, assertThrows } from "@std/assert";
+import { type Fault, FAULTS, planted } from "../scripts/mutants/faults.ts";
+
+const fault: Fault = {
+  name: "off by one",
+  file: "lib/x.ts",
+  changes: [["a < b", "a <= b"], ["c$&", "$&"]],
+};
+
+Deno.test("a fault is planted as it stands", () => {
+  assertEquals(planted(fault, "if (a < b) c$&;"), "if (a <= b) $&;");
+});
+
+Deno.test("a fault that no longer fits is named, with what its file has not got", () => {
+  for (const [source, count] of [["c$&", 0], ["a < b; a < b", 2]] as const) {
+    assertThrows(
+      () => planted(fault, source),
+      Error,
+      `the fault "off by one" can't be planted: lib/x.ts has ${count} times what it changes: a < b`,
+    );
+  }
+});
+
+Deno.test("the faults have names of their own", () => {
+  assertEquals(new Set(FAULTS.map(({ name }) => name)).size, FAULTS.length);
+});
