@@ -161,16 +161,16 @@ export class Host implements NodeObserver {
   }
 
   /**
-   * Ends a process that has pipes as it should end, with the end of its input
-   * or by a signal.
+   * Asks a process that has pipes to end.
    *
-   * @param last The last line of its input, without a line end.
+   * @param last The last line of its input, if that ends or if nobody reads the
+   *   answer any more: else it may not notice.
    */
   stop(last: Envelope): void {
     if (this.#pipes === undefined || !this.listens) return;
     this.resume();
-    const how = this.#options.random.pick(ENDINGS.slice(0, 2));
-    if (how === "end of input") this.#pipes.deliver(last, true);
+    const how = this.#options.random.pick(ENDINGS);
+    if (how !== "SIGTERM") this.#pipes.deliver(last, how === "end of input");
     this.#pipes.end(how);
   }
 
