@@ -42,11 +42,12 @@ export type Outcome =
 export function plan(choices: Choices): Planned {
   const random = new Random(choices.seed, "scenario");
   const chosen = random.pick(Object.keys(SCENARIOS));
-  const workload = choices.workload ?? chosen;
+  // So many RPCs at once that the table has several segments, and a reap many slices.
+  const many = random.chance(0.02);
+  const workload = choices.workload ?? (many ? "callbacks" : chosen);
   const scenario = SCENARIOS[workload]!;
   const nodes = 1 + random.int(5);
   const few = 20 + random.int(131);
-  const many = random.chance(0.02);
   const operations = many ? 3000 : random.chance(0.1) ? 1000 : few;
   const burst = many ? operations : random.pick([1, 1, 1, 30, 200]);
   const latency: Latency = {
