@@ -22,6 +22,8 @@ export interface Scenario {
   setUp: (node: Node, process: SimulatedProcess) => void;
   workload: Workload;
   faults: readonly FaultKind[];
+  /** How long a reply is in bytes, at the most. */
+  maxReplyBytes: number;
 }
 
 const GOSSIP_MS = 200;
@@ -128,18 +130,31 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     setUp: callbacks,
     workload: callbacksWorkload,
     faults: FAULT_KINDS,
+    maxReplyBytes: 1024,
   },
-  echo: { setUp: callbacks, workload: echoWorkload, faults: FAULT_KINDS },
+  echo: {
+    setUp: callbacks,
+    workload: echoWorkload,
+    faults: FAULT_KINDS,
+    maxReplyBytes: 1024,
+  },
   "unique-ids": {
     setUp: uniqueIds,
     workload: uniqueIdsWorkload,
     faults: FAULT_KINDS,
+    maxReplyBytes: 1024,
   },
-  "lin-kv": { setUp: linKv, workload: linKvWorkload, faults: ONCE },
+  "lin-kv": {
+    setUp: linKv,
+    workload: linKvWorkload,
+    faults: ONCE,
+    maxReplyBytes: 1024,
+  },
   "g-set": {
     setUp: (node) => gossiped(node, "add", "element", "value"),
     workload: gSetWorkload,
     faults: IN_MEMORY,
+    maxReplyBytes: 8192,
   },
   broadcast: {
     setUp: (node) => {
@@ -148,10 +163,12 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     },
     workload: broadcastWorkload,
     faults: IN_MEMORY,
+    maxReplyBytes: 8192,
   },
   "pn-counter": {
     setUp: pnCounter,
     workload: pnCounterWorkload,
     faults: ONCE,
+    maxReplyBytes: 1024,
   },
 };

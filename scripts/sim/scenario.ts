@@ -42,7 +42,8 @@ export type Outcome =
 export function plan(choices: Choices): Planned {
   const random = new Random(choices.seed, "scenario");
   const chosen = random.pick(Object.keys(SCENARIOS));
-  // So many RPCs at once that the table has several segments, and a reap many slices.
+  // So many RPCs at once, with replies that come as they expire, that the table
+  // has several segments, and a reap many slices.
   const many = random.chance(0.02);
   const workload = choices.workload ?? (many ? "callbacks" : chosen);
   const scenario = SCENARIOS[workload]!;
@@ -52,18 +53,20 @@ export function plan(choices: Choices): Planned {
   const burst = many ? operations : random.pick([1, 1, 1, 30, 200]);
   const latency: Latency = {
     distribution: random.pick(["constant", "uniform", "exponential"]),
-    meanMs: random.pick([0, 1, 5, 20, 100]),
+    meanMs: random.pick(many ? [20, 100] : [0, 1, 5, 20, 100]),
   };
-  const rpcTimeoutMs = random.pick([100, 500, 2000, 2000.5]);
+  const rpcTimeoutMs = random.pick(many ? [100] : [100, 500, 2000, 2000.5]);
   const reapIntervalMs = random.chance(0.2) ? 500 : undefined;
   const inputGraceMs = random.pick([2000, 2000, 20]);
   const maxPending = random.chance(0.2) ? 10 : 1_000_000;
   const faults = choices.faults ??
-    scenario.faults.filter(() => random.chance(0.4));
+    scenario.faults.filter((kind) =>
+      random.chance(0.4) || (many && kind === "busy")
+    );
   const bytes: BytesOptions = {
     lines: () => new TextLineStream(),
     maxLineBytes: 70_000,
-    maxOutputBytes: random.pick([16_384, 524_288]),
+    maxOutputBytes: random.pick([scenario.maxReplyBytes * 2, 524_288]),
   };
   const asBytes = random.chance(0.25);
   return {
