@@ -79,6 +79,7 @@ export function plan(choices: Choices): Planned {
       nodes: choices.nodes ?? nodes,
       operations: choices.operations ?? operations,
       burst,
+      ...many ? { clients: 200 } : {},
       bytes: choices.bytes ?? asBytes ? bytes : undefined,
       faults,
       network: { latency },
