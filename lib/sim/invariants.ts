@@ -448,7 +448,7 @@ export class RpcAccount {
       );
     }
     if (
-      now <= rpc.deadline + inputGraceMs && this.#process.waitsInInput(rpc)
+      now < rpc.deadline + inputGraceMs && this.#process.waitsInInput(rpc)
     ) {
       this.#violated(
         "never-early",

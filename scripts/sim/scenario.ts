@@ -68,7 +68,7 @@ export function plan(choices: Choices): Planned {
     maxLineBytes: 70_000,
     maxOutputBytes: random.pick([scenario.maxReplyBytes * 2, 524_288]),
   };
-  const asBytes = random.chance(0.25);
+  const asBytes = random.chance(many ? 0.6 : 0.25);
   return {
     workload,
     faults,
