@@ -333,7 +333,7 @@ export class Host implements NodeObserver {
    */
   refused(error: unknown): void {
     const isFull = this.#account.full || this.#refused ||
-      (this.#pipes?.unwritten ?? 0) > 0;
+      this.#pipes?.isWriting;
     this.#refused = false;
     if (saysFull(error) && !isFull) {
       this.#violated(
@@ -379,7 +379,10 @@ export class Host implements NodeObserver {
       periodic: () => this.#periodicCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
       catchingUp: () => this.#catchingUp,
-      heldUpUntil: () => this.#heldUpUntilUs / 1000,
+      heldUpUntil: () => {
+        if (this.#pipes?.holdsBack) this.#holdUp();
+        return this.#heldUpUntilUs / 1000;
+      },
       violated: (invariant, text) => this.#violated(invariant, text),
     }, {
       maxPending,

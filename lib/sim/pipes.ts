@@ -110,6 +110,8 @@ export class Pipes {
   /** The same in UTF-16 code units, in which the outbox counts. */
   #unwrittenChars = 0;
   #read: { room: Uint8Array; end: (count: number | null) => void } | undefined;
+  /** Whether a write is under way, or its end not known yet. */
+  #writes = false;
   #write: { taken: (count: number) => void; fail: () => void } | undefined;
   #handOver: (() => void) | undefined;
   /** What has come to its end: a write, a timer. */
@@ -200,12 +202,12 @@ export class Pipes {
 
   /** Whether the process does not read, as too much waits to be written. */
   get holdsBack(): boolean {
-    return this.#read === undefined && this.#unwritten > 0;
+    return this.#read === undefined && this.isWriting;
   }
 
-  /** How many bytes were sent, and are not written. */
-  get unwritten(): number {
-    return this.#unwritten;
+  /** Whether something that was sent is not written, as far as the process knows. */
+  get isWriting(): boolean {
+    return this.#unwritten > 0 || this.#writes;
   }
 
   /** How the process was asked to end, if it was. */
@@ -468,18 +470,24 @@ export class Pipes {
   }
 
   #startWrite(bytes: Uint8Array): Promise<number> {
+    this.#writes = true;
+    const end = (fn: () => void) =>
+      this.#do(this.#ended, () => {
+        this.#writes = false;
+        fn();
+      });
     return new Promise((resolve, reject) => {
       this.#write = {
         taken: (count) => {
           this.#write = undefined;
           this.#take(bytes.subarray(0, count));
-          this.#do(this.#ended, () => resolve(count));
+          end(() => resolve(count));
         },
         fail: () => {
           this.#write = undefined;
           this.#broken = true;
           this.#askedAtUs = this.#world.nowUs();
-          this.#do(this.#ended, () => reject(new Error("broken pipe")));
+          end(() => reject(new Error("broken pipe")));
         },
       };
       this.#readOutput(bytes.length);
