@@ -1,8 +1,15 @@
 /** Every invariant's check is seen to fail, by a node that is broken for it. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { callbacks, Node } from "../lib/mod.ts";
-import type { NodeOptions, RpcOptions, SendBody } from "../lib/node.ts";
+import type { Clock } from "../lib/clock.ts";
+import type {
+  NodeOptions,
+  RpcOptions,
+  SendBody,
+  Transport,
+} from "../lib/node.ts";
 import type { RpcCallback } from "../lib/pending_rpcs.ts";
+import type { ReapReport } from "../lib/reaper.ts";
 import {
   callbacksWorkload,
   echoWorkload,
@@ -343,6 +350,87 @@ Deno.test("bounded: an RPC refused below the limit; at it, it is as it should be
       }
     } as typeof Node,
   });
+});
+
+Deno.test("bounded: input is waited for longer than the grace", () =>
+  assertBreaks("bounded", "ms ago waits for input, the limit being 2000 ms", {
+    nodeClass: class extends Node {
+      readonly #clock: Clock;
+      #received = () => {};
+      constructor(options: NodeOptions) {
+        super({ ...options, inputGraceMs: 10_000 });
+        this.#clock = options.clock!;
+      }
+      override connect({ send, caughtUp }: Transport): void {
+        super.connect({
+          send,
+          caughtUp: (lateMs) => {
+            caughtUp!(lateMs);
+            const since = this.#clock.now();
+            return new Promise((resolve) => {
+              this.#received = () => {
+                if (this.#clock.now() < since + 2500) return;
+                caughtUp!(lateMs);
+                resolve();
+              };
+            });
+          },
+        });
+      }
+      override receive(line: string): void {
+        this.#received();
+        super.receive(line);
+      }
+    } as typeof Node,
+  }));
+
+Deno.test("nothing-leaks: a listener that stays with its signal", async () => {
+  const setUp = (node: Node) => {
+    callbacks(node);
+    const { signal } = new AbortController();
+    node.every(1000, () => void node.rpc("n2", { type: "echo" }, { signal }));
+  };
+  assertEquals(await firstViolation({ setUp }), undefined);
+  await assertBreaks("nothing-leaks", "a signal has 1 listeners although", {
+    setUp,
+    nodeClass: class extends Node {
+      // deno-lint-ignore no-explicit-any
+      override rpc(dest: string, body: SendBody, ...rest: any[]): any {
+        rest[0].signal?.addEventListener("abort", () => {});
+        return super.rpc(dest, body, rest[0], rest[1]);
+      }
+    },
+  });
+});
+
+Deno.test("reported: a reap that is reported wrongly, or never", async () => {
+  const reporting = (change: (report: ReapReport) => ReapReport | undefined) =>
+    class extends Node {
+      constructor(options: NodeOptions) {
+        super({
+          ...options,
+          onReap(report) {
+            const other = change(report);
+            if (other) options.onReap!(other);
+          },
+        });
+      }
+    } as typeof Node;
+  for (
+    const [text, change] of [
+      ["was reported where", (report: ReapReport) => ({
+        ...report,
+        count: report.count + 1,
+      })],
+      ["was reported where", (report: ReapReport) => ({
+        ...report,
+        oldestAgeMs: report.oldestAgeMs - 1,
+      })],
+      ["were never reported", () => undefined],
+    ] as const
+  ) {
+    await assertBreaks("reported", text, { nodeClass: reporting(change) });
+  }
 });
 
 Deno.test("bad-input: a node that throws at it", () =>

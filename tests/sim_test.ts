@@ -174,6 +174,20 @@ Deno.test("processes start to count at random places where nodes restart, else a
   assertEquals(await firsts({ faults: [crash], nodeOptions }), [7, 7, 7]);
 });
 
+Deno.test("a refusal: what is no reply can't be sent, which is error 11; replies can", async () => {
+  const { history, violations } = await simulate({
+    workload: callbacksWorkload,
+    faults: [{ kind: "refusal", at: 0, until: 10_000, probability: 1 }],
+  });
+  assertEquals(violations, []);
+  const during = history.filter(({ final }) => !final);
+  for (const { f, status, error } of during) {
+    if (f !== "fire") assertEquals(status, "ok");
+    else assertEquals(error, "11: the output is full, as planned");
+  }
+  assert(during.some(({ f }) => f === "fire"));
+});
+
 Deno.test("a paused node does nothing, and goes on afterwards", async () => {
   const { history, violations } = await simulate({
     nodes: 1,
