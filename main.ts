@@ -17,6 +17,7 @@ Usage: gyre [options]
   --reap-interval MS    look for expired callbacks every MS milliseconds
                         (default: exactly when the next one expires)
   --max-pending N       refuse further RPCs while N are pending (default 1000000)
+  --max-running N       refuse further requests while N async handlers run (default 100000)
   --max-line-bytes N    skip input lines longer than N bytes (default 16777216)
   --log-level LEVEL     error, warn, info or debug (default info)
   --help                show this
@@ -33,6 +34,7 @@ const options = {
   "rpc-timeout": { type: "string", default: "2000" },
   "reap-interval": { type: "string" },
   "max-pending": { type: "string", default: "1000000" },
+  "max-running": { type: "string", default: "100000" },
   "max-line-bytes": { type: "string", default: "16777216" },
   "log-level": { type: "string", default: "info" },
   help: { type: "boolean", default: false },
@@ -53,7 +55,12 @@ const values = parse();
 
 /** The number of an option, checked to be one. */
 function number(
-  name: "rpc-timeout" | "reap-interval" | "max-pending" | "max-line-bytes",
+  name:
+    | "rpc-timeout"
+    | "reap-interval"
+    | "max-pending"
+    | "max-running"
+    | "max-line-bytes",
   min: number,
   max: number,
 ): number | undefined {
@@ -99,6 +106,7 @@ const node = new Node({
   rpcTimeoutMs: number("rpc-timeout", 1, 2_073_600_000)!,
   reapIntervalMs: number("reap-interval", 1, 2_073_600_000),
   maxPending: number("max-pending", 0, 1_000_000_000)!,
+  maxRunning: number("max-running", 1, 1_000_000_000)!,
   log,
 });
 callbacks(node);

@@ -62,6 +62,28 @@ export function isDefinite(code: number): boolean {
   return DEFINITE.has(code);
 }
 
+/** Options of an {@linkcode RpcError}. */
+export interface RpcErrorOptions extends ErrorOptions {
+  /**
+   * Fields of the error's own, beside its code and text: they travel in the
+   * body of the error reply. Those called `type`, `code`, `text`, `msg_id` and
+   * `in_reply_to`, which mean something there already, are left out.
+   *
+   * @default none
+   */
+  details?: object | undefined;
+}
+
+/** What an error reply's body has of its own accord. */
+const RESERVED: ReadonlySet<string> = new Set([
+  "type",
+  "code",
+  "text",
+  "msg_id",
+  "in_reply_to",
+]);
+const NO_DETAILS: Readonly<Record<string, unknown>> = Object.freeze({});
+
 /**
  * An error with one of Maelstrom's codes. Thrown by a handler it becomes the
  * reply; an RPC that failed is rejected with one.
@@ -75,27 +97,48 @@ export function isDefinite(code: number): boolean {
  * assertEquals(error.code, 20);
  * assertEquals(error.definite, true);
  * ```
+ *
+ * @example Fields of its own
+ * ```ts
+ * import { ErrorCode, RpcError } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = new RpcError(ErrorCode.temporarilyUnavailable, "not the leader", {
+ *   details: { leader: "n2" },
+ * });
+ * assertEquals(error.details.leader, "n2"); // as whoever sent the RPC reads it, too
+ * ```
  */
 export class RpcError extends Error {
   /** "RpcError". */
   override name = "RpcError";
   /** Maelstrom's code of this error: see {@linkcode ErrorCode}. */
   readonly code: number;
+  /** The error's own fields, such as whom to ask instead; those of an error reply, when it came from one. */
+  readonly details: Readonly<Record<string, unknown>>;
 
   /**
    * An error of this code.
    *
    * @param code Maelstrom's code: see {@linkcode ErrorCode}.
    * @param text What went wrong, for a person to read.
-   * @param options `cause`: what led to this error.
+   * @param options `cause`: what led to this error; `details`: fields of its own.
    */
-  constructor(code: number, text: string, options?: ErrorOptions) {
+  constructor(code: number, text: string, options?: RpcErrorOptions) {
     super(text, options);
     this.code = code;
+    this.details = options?.details ? ownFields(options.details) : NO_DETAILS;
   }
 
   /** Whether the operation certainly did not happen and never will. */
   get definite(): boolean {
     return isDefinite(this.code);
   }
+}
+
+/** The fields that are not those of every error reply. */
+function ownFields(fields: object): Readonly<Record<string, unknown>> {
+  return Object.fromEntries(
+    Object.entries(fields).filter(([key]) => !RESERVED.has(key)),
+  );
 }

@@ -51,6 +51,23 @@ export class InvalidMessageError extends Error {
   }
 }
 
+/**
+ * How many levels deep a message may be nested, itself and its body counted;
+ * as in Go's `encoding/json`. V8 takes worse than linear time for what is
+ * nested very deeply, and functions that call themselves run out of stack.
+ */
+export const MAX_DEPTH = 10_000;
+
+/** How much of a value an error text shows, in characters. */
+const SHOWN = 40;
+
+const QUOTE = '"'.charCodeAt(0);
+const BACKSLASH = "\\".charCodeAt(0);
+const OPENING = ["[", "{"] as const;
+const [OPENING_BRACKET, OPENING_BRACE] = OPENING.map((c) => c.charCodeAt(0));
+const CLOSING_BRACKET = "]".charCodeAt(0);
+const CLOSING_BRACE = "}".charCodeAt(0);
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
@@ -66,7 +83,9 @@ function isMsgId(value: unknown): value is number {
 /**
  * Parses one line and checks that it is a message: `src`, `dest` and
  * `body.type` strings, `msg_id` and `in_reply_to`, where there are any,
- * non-negative integers below 2^53.
+ * non-negative integers below 2^53, nothing nested deeper than
+ * {@linkcode MAX_DEPTH}. An id that is `null` is left out: it is as good as
+ * absent.
  *
  * @example
  * ```ts
@@ -81,39 +100,142 @@ function isMsgId(value: unknown): value is number {
  * @throws {InvalidMessageError} Says what is wrong, and whom to tell if that can be known.
  */
 export function decode(line: string): Message {
+  if (isTooDeep(line)) {
+    throw new InvalidMessageError(
+      `the message is nested deeper than ${MAX_DEPTH} levels`,
+      outline(line),
+    );
+  }
   let message;
   try {
     message = JSON.parse(line);
   } catch (error) {
     throw new InvalidMessageError(`not JSON: ${(error as Error).message}`);
   }
-  if (!isObject(message)) {
-    throw new InvalidMessageError("the message is not an object");
-  }
-  const { src, dest, body } = message;
-  if (!isId(src)) {
-    throw new InvalidMessageError("'src' is not a non-empty string");
-  }
-  if (!isId(dest)) {
-    throw new InvalidMessageError("'dest' is not a non-empty string", message);
-  }
-  if (!isObject(body)) throw new InvalidMessageError("'body' is not an object");
-  if (typeof body.type !== "string") {
-    throw new InvalidMessageError("'body.type' is not a string", message);
-  }
-  if (body.msg_id !== undefined && !isMsgId(body.msg_id)) {
-    throw invalidId("msg_id", body.msg_id, message);
-  }
-  if (body.in_reply_to !== undefined && !isMsgId(body.in_reply_to)) {
-    throw invalidId("in_reply_to", body.in_reply_to, message);
-  }
-  return message as unknown as Message;
+  const problem = problemOf(message);
+  if (problem !== undefined) throw new InvalidMessageError(problem, message);
+  dropNullIds(message.body);
+  return message;
 }
 
-function invalidId(key: string, id: unknown, line: unknown) {
-  const shown = JSON.stringify(id).slice(0, 40);
-  return new InvalidMessageError(
-    `'body.${key}' is not a non-negative integer below 2^53: ${shown}`,
-    line,
-  );
+/**
+ * Writes a message as one line, which {@linkcode decode} would accept.
+ *
+ * @param message The message.
+ * @throws {TypeError} It is none, or JSON can't express it.
+ * @throws {RangeError} It is nested deeper than {@linkcode MAX_DEPTH}.
+ */
+export function encode(message: Message): string {
+  const problem = problemOf(message);
+  if (problem !== undefined) throw new TypeError(`Cannot send as ${problem}`);
+  const line = JSON.stringify(message);
+  if (isTooDeep(line)) {
+    throw new RangeError(
+      `Cannot send as the message is nested deeper than ${MAX_DEPTH} levels`,
+    );
+  }
+  return line;
+}
+
+/**
+ * Removes ids that are `null`, as nodes in Rust write those that are absent.
+ *
+ * @param body A message's body.
+ */
+export function dropNullIds(body: Body): void {
+  const ids: { msg_id?: unknown; in_reply_to?: unknown } = body;
+  if (ids.msg_id === null) delete ids.msg_id;
+  if (ids.in_reply_to === null) delete ids.in_reply_to;
+}
+
+/**
+ * A value as an error text shows it: its start, and no more of it is looked at.
+ *
+ * @param value Any value.
+ */
+export function show(value: unknown): string {
+  if (Array.isArray(value)) return "an array";
+  if (typeof value === "object" && value !== null) return "an object";
+  const text = typeof value === "string"
+    ? JSON.stringify(value.slice(0, SHOWN))
+    : String(value);
+  return text.slice(0, SHOWN);
+}
+
+/** Why a value is no message; `undefined` when it is one. */
+function problemOf(message: unknown): string | undefined {
+  if (!isObject(message)) return "the message is not an object";
+  const { src, dest, body } = message;
+  if (!isId(src)) return "'src' is not a non-empty string";
+  if (!isId(dest)) return "'dest' is not a non-empty string";
+  if (!isObject(body)) return "'body' is not an object";
+  if (typeof body.type !== "string") return "'body.type' is not a string";
+  return problemOfId("msg_id", body.msg_id) ??
+    problemOfId("in_reply_to", body.in_reply_to);
+}
+
+function problemOfId(key: string, id: unknown): string | undefined {
+  if (id === undefined || id === null || isMsgId(id)) return undefined;
+  return `'body.${key}' is not a non-negative integer below 2^53: ${show(id)}`;
+}
+
+/** Whether a line of JSON is nested deeper than {@linkcode MAX_DEPTH}. */
+function isTooDeep(line: string): boolean {
+  // Each level takes two characters, and most lines are shorter; of the longer
+  // ones most have too few brackets, which is found out ten times as fast.
+  return line.length > 2 * MAX_DEPTH && hasManyBrackets(line) &&
+    cut(line, MAX_DEPTH) !== line;
+}
+
+function hasManyBrackets(line: string): boolean {
+  let count = 0;
+  for (const bracket of OPENING) {
+    for (
+      let at = line.indexOf(bracket);
+      at !== -1;
+      at = line.indexOf(bracket, at + 1)
+    ) {
+      if (++count > MAX_DEPTH) return true;
+    }
+  }
+  return false;
+}
+
+/** A line of JSON with `null` in place of what is nested deeper than so many levels. */
+function cut(line: string, levels: number): string {
+  let kept = "";
+  let from = 0;
+  let depth = 0;
+  for (let at = 0; at < line.length; at++) {
+    const char = line.charCodeAt(at);
+    if (char === QUOTE) at = endOfString(line, at);
+    else if (char === OPENING_BRACKET || char === OPENING_BRACE) {
+      if (depth++ !== levels) continue;
+      kept += line.slice(from, at) + "null";
+      from = line.length; // nothing more, if it never ends
+    } else if (char === CLOSING_BRACKET || char === CLOSING_BRACE) {
+      if (--depth === levels) from = at + 1;
+    }
+  }
+  return kept + line.slice(from);
+}
+
+/** Where the string of JSON that begins at an index ends; it may not. */
+function endOfString(line: string, start: number): number {
+  for (let end = start;;) {
+    end = line.indexOf('"', end + 1);
+    if (end === -1) return line.length;
+    let escapes = 0;
+    while (line.charCodeAt(end - 1 - escapes) === BACKSLASH) escapes++;
+    if (escapes % 2 === 0) return end;
+  }
+}
+
+/** What a line says of its message but for the values nested in it; `undefined` when it is no JSON. */
+function outline(line: string): unknown {
+  try {
+    return JSON.parse(cut(line, 2));
+  } catch {
+    return undefined;
+  }
 }

@@ -13,11 +13,17 @@
  * @module
  */
 export { type Clock, MAX_DELAY_MS, systemClock } from "./clock.ts";
-export { ErrorCode, isDefinite, RpcError } from "./errors.ts";
+export {
+  ErrorCode,
+  isDefinite,
+  RpcError,
+  type RpcErrorOptions,
+} from "./errors.ts";
 export {
   type Body,
   decode,
   InvalidMessageError,
+  MAX_DEPTH,
   type Message,
 } from "./message.ts";
 export {
@@ -28,6 +34,7 @@ export {
   Node,
   type NodeOptions,
   type NodeStats,
+  type ReplyBody,
   type RpcOptions,
   type SendBody,
   type Transport,

@@ -7,11 +7,15 @@ import {
   systemClock,
 } from "./clock.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
+import { guard, isThenable } from "./guard.ts";
 import {
   type Body,
   decode,
+  dropNullIds,
+  encode,
   InvalidMessageError,
   type Message,
+  show,
 } from "./message.ts";
 import {
   MAX_PENDING,
@@ -52,13 +56,13 @@ export interface NodeOptions {
    *
    * @default {systemClock}
    */
-  clock?: Clock;
+  clock?: Clock | undefined;
   /**
    * How long an RPC waits for its reply, in ms, from 1 to 24 days, unless the call says otherwise.
    *
    * @default {2000}
    */
-  rpcTimeoutMs?: number;
+  rpcTimeoutMs?: number | undefined;
   /**
    * Look for expired callbacks at this interval, in ms, instead of at the earliest deadline.
    *
@@ -71,19 +75,26 @@ export interface NodeOptions {
    *
    * @default {2000}
    */
-  inputGraceMs?: number;
+  inputGraceMs?: number | undefined;
   /**
    * How many RPCs may be pending at once, from 0 to 1,000,000,000; one more fails with error 11.
    *
    * @default {1_000_000}
    */
-  maxPending?: number;
+  maxPending?: number | undefined;
   /**
-   * Where log lines go.
+   * How many async handlers may run at once, from 1 to 1,000,000,000; while so
+   * many do, a further request gets error 11.
+   *
+   * @default {100_000}
+   */
+  maxRunning?: number | undefined;
+  /**
+   * Where log lines go. That it throws, or rejects, is counted as a failure.
    *
    * @default {nowhere}
    */
-  log?: (level: LogLevel, text: string) => void;
+  log?: ((level: LogLevel, text: string) => unknown) | undefined;
   /**
    * The first message's `msg_id`, from 0 to 2^52. Give a node that may be
    * restarted a random one: else replies to the process before settle RPCs of
@@ -91,13 +102,14 @@ export interface NodeOptions {
    *
    * @default {0}
    */
-  firstMsgId?: number;
+  firstMsgId?: number | undefined;
   /**
-   * Told of each reap that reaped something.
+   * Told of each reap that reaped something. What it throws, or rejects with,
+   * is logged and counted.
    *
    * @default {nobody}
    */
-  onReap?: (report: ReapReport) => void;
+  onReap?: ((report: ReapReport) => unknown) | undefined;
 }
 
 /** Options of one RPC. */
@@ -107,26 +119,39 @@ export interface RpcOptions {
    *
    * @default the node's `rpcTimeoutMs`
    */
-  timeoutMs?: number;
+  timeoutMs?: number | undefined;
   /**
    * Cancels the RPC: its callback is invoked with an error whose `cause` is the
    * signal's reason. Many RPCs may share a signal: they are cancelled in slices
    * of 2 ms, the first of them at once.
+   *
+   * @default {undefined}
    */
-  signal?: AbortSignal;
+  signal?: AbortSignal | undefined;
 }
 
 /** A body to send: its ids are filled in. */
-export type SendBody = { type: string; [key: string]: unknown };
+// deno-lint-ignore no-explicit-any -- with `unknown` no type declared as an interface would fit
+export type SendBody = { type: string; [key: string]: any };
 
-/** What a handler returns: the reply's body, `<type>_ok` by default, or nothing when there is no reply (yet). */
-// deno-lint-ignore no-explicit-any
-export type HandlerResult = { type?: string; [key: string]: any } | void;
+/** The body of a reply: its ids are filled in, and so is its type, `<request type>_ok`, unless it has one. */
+// deno-lint-ignore no-explicit-any -- as above
+export type ReplyBody = { type?: string | undefined; [key: string]: any };
 
-/** Handles the requests of one type. An `RpcError` that it throws becomes the reply; any other error one of code 13. */
+/**
+ * What a handler returns: the reply's body, an object of its own fields, or
+ * nothing when there is no reply (yet). An `Error` counts as thrown; anything
+ * else, such as an array or a `Map`, becomes error 13.
+ */
+export type HandlerResult = ReplyBody | void;
+
+/**
+ * Handles the requests of one type. An {@linkcode RpcError} that it throws
+ * becomes the reply; any other error one of code 13, and a line of the log.
+ */
 export type Handler<B = Body> = (
   request: Message<B & Body>,
-) => HandlerResult | Promise<HandlerResult>;
+) => HandlerResult | PromiseLike<HandlerResult>;
 
 /** Counters of a node. */
 export interface NodeStats extends PendingRpcsStats {
@@ -138,8 +163,23 @@ export interface NodeStats extends PendingRpcsStats {
   received: number;
   /** Messages sent. */
   sent: number;
-  /** Handlers and callbacks that threw. */
+  /** Async handlers that run now. */
+  running: number;
+  /** Handlers, callbacks and logs that threw, or rejected. */
   failures: number;
+}
+
+/** The highest limit on running handlers: more than there is memory for. */
+const MAX_RUNNING = 1_000_000_000;
+/** Leaves as many ids again to count on from there. */
+const MAX_FIRST_MSG_ID = 2 ** 52;
+
+/** What a reply needs of its request, as that came: its handler may change it. */
+interface Origin {
+  src: string;
+  dest: string;
+  type: string;
+  msgId: number | undefined;
 }
 
 /**
@@ -175,9 +215,12 @@ export class Node {
   readonly #handlers: Map<string, Handler> = new Map();
   readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
   readonly #running: Set<Promise<void>> = new Set();
+  readonly #maxRunning: number;
   #transport: Transport | undefined;
   #nodeId: string | undefined;
   #nodeIds: readonly string[] = [];
+  /** What becomes of `init`, once it has come: its handler may be async, and may fail. */
+  #initialized: Promise<ReplyBody> | boolean = false;
   readonly #aborts: AbortGroups;
   #nextMsgId: number;
   #closing: Promise<void> | undefined;
@@ -200,6 +243,7 @@ export class Node {
       inputGraceMs = 2000,
       maxPending = 1_000_000,
       firstMsgId = 0,
+      maxRunning = 100_000,
       log = () => {},
       onReap = () => {},
     } = options;
@@ -208,25 +252,15 @@ export class Node {
     if (reapIntervalMs !== undefined) {
       checkDuration(reapIntervalMs, "reapIntervalMs");
     }
-    if (
-      !Number.isInteger(maxPending) || maxPending < 0 ||
-      maxPending > MAX_PENDING
-    ) {
-      throw new RangeError(
-        `'maxPending' must be an integer from 0 to ${MAX_PENDING}: current value is ${maxPending}`,
-      );
-    }
-    if (
-      !Number.isInteger(firstMsgId) || firstMsgId < 0 || firstMsgId > 2 ** 52
-    ) {
-      throw new RangeError(
-        `'firstMsgId' must be an integer from 0 to 2^52: current value is ${firstMsgId}`,
-      );
-    }
+    checkLimit(maxPending, "maxPending", 0, MAX_PENDING);
+    checkLimit(maxRunning, "maxRunning", 1, MAX_RUNNING);
+    checkLimit(firstMsgId, "firstMsgId", 0, MAX_FIRST_MSG_ID);
     this.#nextMsgId = firstMsgId;
     this.#clock = clock;
     this.#rpcTimeoutMs = rpcTimeoutMs;
-    this.#log = log;
+    this.#maxRunning = maxRunning;
+    this.#log = (level, text) =>
+      guard(() => log(level, text), () => this.#failures++);
     this.#startedAt = clock.now();
     this.#pending = new PendingRpcs(
       maxPending,
@@ -240,7 +274,7 @@ export class Node {
       caughtUp: (lateMs) => this.#transport?.caughtUp?.(lateMs),
       failed: (error) => this.#failed("the transport's caughtUp", error),
       report: (report) => {
-        log(
+        this.#log(
           "info",
           `reaped ${report.count} expired callback${
             report.count === 1 ? "" : "s"
@@ -286,6 +320,7 @@ export class Node {
       uptime_ms: Math.round(this.#clock.now() - this.#startedAt),
       received: this.#received,
       sent: this.#sent,
+      running: this.#running.size,
       failures: this.#failures,
     };
   }
@@ -301,10 +336,13 @@ export class Node {
 
   /**
    * Sets the handler of a type of request. One for `init` runs when the node
-   * knows its identity, before `init_ok` is sent.
+   * knows its identity, before `init_ok` is sent; when it fails, its error is
+   * the reply, and the next `init` runs it again. Other requests are handled
+   * from the moment that the identity is known, so that nodes whose `init`
+   * handlers ask each other don't wait for each other.
    *
    * @param type The request's `type`.
-   * @param handler Returns the reply's body, or nothing for no reply.
+   * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
    * @throws {Error} That type has a handler already.
    */
   on<B = Body>(type: string, handler: Handler<B>): void {
@@ -315,46 +353,40 @@ export class Node {
   }
 
   /**
-   * Sends a message that is no reply and expects none.
+   * Sends a message that expects no reply.
    *
    * @param dest The node to send to.
    * @param body The payload; a `msg_id` is filled in.
    * @returns The message's `msg_id`.
-   * @throws {Error} The node is not connected to a transport.
-   * @throws {RangeError} The body is nested too deeply to be written.
+   * @throws {Error} The node is not connected to a transport, or has no identity yet.
+   * @throws {TypeError} `dest`, the body's `type` or its `in_reply_to` is none.
+   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
    */
   send(dest: string, body: SendBody): number {
     const msg_id = this.#nextMsgId++;
-    this.#transmit(this.nodeId, dest, { ...body, msg_id });
+    const sent = { ...body, msg_id };
+    dropNullIds(sent);
+    this.#transmit(this.nodeId, dest, sent);
     return msg_id;
   }
 
   /**
    * Answers a request; one that has no `msg_id` can't be answered, and isn't.
    *
-   * @param request The request.
+   * @param request The request, with the `src`, `type` and `msg_id` that it came with.
    * @param body The reply's payload: its type is `<request type>_ok` by default; `in_reply_to` and `msg_id` are filled in.
    * @throws {Error} The node is not connected to a transport.
-   * @throws {RangeError} The body is nested too deeply to be written.
+   * @throws {TypeError} The body is no object of its own fields, such as an array or a `Map`, or its `type` is no string.
+   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
    */
-  reply(
-    request: Message,
-    body: { type?: string; [key: string]: unknown },
-  ): void {
-    const { src, dest, body: { type, msg_id } } = request;
-    if (msg_id === undefined) return;
-    this.#transmit(this.#nodeId ?? dest, src, {
-      ...body, // first: V8 copies ten times as fast into an object that is still empty
-      type: body.type ?? `${type}_ok`,
-      in_reply_to: msg_id,
-      msg_id: this.#nextMsgId++,
-    });
+  reply(request: Message, body: ReplyBody): void {
+    this.#reply(originOf(request), body);
   }
 
   /**
    * Sends an RPC; resolves with its reply's body. Rejects with an
    * {@linkcode RpcError}: the reply's own, a timeout (code 0), a full table
-   * (code 11), or a cancellation (code 13).
+   * (code 11), or a cancellation (code 13); or with what the other form throws.
    *
    * @param dest The node that must answer.
    * @param body The request; a `msg_id` is filled in.
@@ -375,8 +407,10 @@ export class Node {
    * @param callback Invoked with the outcome.
    * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
-   * @throws {RangeError} `timeoutMs` is out of range, or the body is nested too deeply to be written.
-   * @throws {RpcError} Nothing was sent: too many RPCs are pending (code 11), the destination's name is empty or longer than 255 characters (12), or the node is closed or the signal aborted (13).
+   * @throws {RangeError} `timeoutMs` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {Error} The node is not connected to a transport, or has no identity yet.
+   * @throws {TypeError} `dest` or the body's `type` is none, or the body has an `in_reply_to`: an RPC is no reply.
+   * @throws {RpcError} Too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.
    */
   rpc<R = Body>(
     dest: string,
@@ -479,9 +513,8 @@ export class Node {
       // Neither side has said who this node is: a message from no one would be no message.
       if (this.#nodeId === undefined && dest === "") return;
       this.#replyError(
-        { src, dest, body: { type: "", msg_id: msgId } },
-        ErrorCode.malformedRequest,
-        error.message,
+        { src, dest, type: "", msgId },
+        new RpcError(ErrorCode.malformedRequest, error.message),
       );
     }
   }
@@ -542,7 +575,10 @@ export class Node {
       if (this.#transport === undefined) {
         throw new Error("Cannot send as the node is not connected");
       }
-      this.#transport.send(JSON.stringify({ src, dest, body }));
+      if (src === "") {
+        throw new Error("Cannot send as the node has not been initialized");
+      }
+      this.#transport.send(encode({ src, dest, body }));
       this.#sent++;
     } catch (error) {
       if (this.#nextMsgId === body.msg_id + 1) this.#nextMsgId = body.msg_id;
@@ -557,6 +593,7 @@ export class Node {
     callback: RpcCallback,
   ): number {
     checkDuration(timeoutMs, "timeoutMs");
+    checkNoReply(body);
     if (this.#closing) throw cancelled("the node is shutting down");
     if (signal?.aborted) throw cancelled("aborted", signal.reason);
     const msgId = this.#nextMsgId;
@@ -591,35 +628,75 @@ export class Node {
     if (type === "init") return this.#init(message);
     if (this.#nodeId === undefined) {
       return this.#replyError(
-        message,
-        ErrorCode.temporarilyUnavailable,
-        `${message.dest} has not been initialized yet`,
+        originOf(message),
+        new RpcError(
+          ErrorCode.temporarilyUnavailable,
+          `${message.dest} has not been initialized yet`,
+        ),
       );
     }
     const handler = this.#handlers.get(type);
     if (handler === undefined) {
       return this.#replyError(
-        message,
-        ErrorCode.notSupported,
-        `message type ${JSON.stringify(type)} is not supported`,
+        originOf(message),
+        new RpcError(
+          ErrorCode.notSupported,
+          `message type ${show(type)} is not supported`,
+        ),
       );
     }
     this.#run(message, handler);
   }
 
   #run(request: Message, handler: Handler): void {
+    const origin = originOf(request);
+    if (this.#running.size >= this.#maxRunning) {
+      return this.#replyError(
+        origin,
+        new RpcError(
+          ErrorCode.temporarilyUnavailable,
+          `${this.#running.size} handlers are running: the limit 'maxRunning' is reached`,
+        ),
+      );
+    }
     try {
       const result = handler(request);
-      if (result instanceof Promise) {
-        const run = result
-          .then((body) => body && this.reply(request, body))
-          .catch((error) => this.#handlerFailed(request, error))
-          .then(() => void this.#running.delete(run));
-        this.#running.add(run);
-      } else if (result) this.reply(request, result);
+      if (!isThenable(result)) return this.#answer(origin, result);
+      const run: Promise<void> = Promise.resolve(result).then(
+        (result) => {
+          this.#running.delete(run);
+          this.#answer(origin, result);
+        },
+        (error) => {
+          this.#running.delete(run);
+          this.#handlerFailed(origin, error);
+        },
+      );
+      this.#running.add(run);
     } catch (error) {
-      this.#handlerFailed(request, error);
+      this.#handlerFailed(origin, error);
     }
+  }
+
+  /** Answers with what a handler has returned. */
+  #answer(origin: Origin, result: HandlerResult): void {
+    try {
+      if (result instanceof Error) throw result;
+      if (result !== undefined) this.#reply(origin, result);
+    } catch (error) {
+      this.#handlerFailed(origin, error);
+    }
+  }
+
+  #reply({ src, dest, type, msgId }: Origin, body: ReplyBody): void {
+    checkReplyBody(body);
+    if (msgId === undefined) return;
+    this.#transmit(this.#nodeId ?? dest, src, {
+      ...body, // first: V8 copies ten times as fast into an object that is still empty
+      type: body.type ?? `${type}_ok`,
+      in_reply_to: msgId,
+      msg_id: this.#nextMsgId++,
+    });
   }
 
   #init(message: Message): void {
@@ -641,61 +718,108 @@ export class Node {
     }
     if (problem !== undefined) {
       return this.#replyError(
-        message,
-        ErrorCode.malformedRequest,
-        `init: ${problem}`,
+        originOf(message),
+        new RpcError(ErrorCode.malformedRequest, `init: ${problem}`),
       );
     }
-    const confirm = () => ({}); // init_ok
-    if (this.#nodeId !== undefined) return this.#run(message, confirm);
-    this.#nodeId = node_id as string;
-    this.#nodeIds = Object.freeze([...node_ids as string[]]);
-    this.#log("info", `initialized as ${node_id} of ${node_ids}`);
-    for (const work of this.#periodic) work.start();
-    const handler = this.#handlers.get("init");
-    if (handler === undefined) return this.#run(message, confirm);
-    this.#run(message, (request) => {
-      const result = handler(request);
-      return result instanceof Promise ? result.then(confirm) : confirm();
-    });
-  }
-
-  /** Tells the client what a handler threw; what is no {@linkcode RpcError} is a failure. */
-  #handlerFailed(request: Message, error: unknown): void {
-    if (error instanceof RpcError) {
-      return this.#replyError(request, error.code, error.message);
+    if (this.#nodeId === undefined) {
+      this.#nodeId = node_id as string;
+      this.#nodeIds = Object.freeze([...node_ids as string[]]);
+      this.#log("info", `initialized as ${node_id} of ${node_ids}`);
+      for (const work of this.#periodic) work.start();
     }
-    this.#failed(
-      `the handler of ${JSON.stringify(request.body.type)}`,
-      error,
-    );
-    this.#replyError(request, ErrorCode.crash, describe(error));
+    this.#run(message, (request) => this.#initialize(request));
   }
 
-  #replyError(request: Message, code: number, text: string): void {
-    this.#guard(
-      "a reply",
-      () => this.reply(request, { type: "error", code, text }),
-    );
+  /**
+   * Runs the handler of `init`, once at a time and until it has succeeded;
+   * returns the body of `init_ok`. An `init` that comes meanwhile shares the outcome.
+   */
+  #initialize(request: Message): ReplyBody | Promise<ReplyBody> {
+    if (typeof this.#initialized === "object") return this.#initialized;
+    const confirm = (result: HandlerResult) => {
+      if (result instanceof Error) throw result;
+      this.#initialized = true;
+      return {};
+    };
+    if (this.#initialized) return confirm();
+    const result = this.#handlers.get("init")?.(request);
+    if (!isThenable(result)) return confirm(result);
+    return this.#initialized = Promise.resolve(result).then(confirm)
+      .catch((error) => {
+        this.#initialized = false;
+        throw this.#toRpcError("init", error); // counted once, whoever waits for it
+      });
+  }
+
+  /** Tells the client what a handler threw. */
+  #handlerFailed(origin: Origin, error: unknown): void {
+    this.#replyError(origin, this.#toRpcError(origin.type, error));
+  }
+
+  /** What a handler threw, as its client gets it; what is no {@linkcode RpcError} is a failure. */
+  #toRpcError(type: string, error: unknown): RpcError {
+    if (error instanceof RpcError) return error;
+    this.#failed(`the handler of ${JSON.stringify(type)}`, error);
+    return new RpcError(ErrorCode.crash, describe(error));
+  }
+
+  #replyError(origin: Origin, error: RpcError): void {
+    const { code, message: text, details } = error;
+    try {
+      this.#reply(origin, { ...details, type: "error", code, text });
+    } catch (failure) {
+      this.#failed("a reply", failure);
+      if (Object.keys(details).length === 0) return;
+      // It may be they that can't be written.
+      this.#replyError(origin, new RpcError(code, text));
+    }
   }
 
   /** Runs what must not harm its caller. */
   #guard(what: string, fn: () => unknown): void {
-    try {
-      const result = fn();
-      if (result instanceof Promise) {
-        result.catch((error) => this.#failed(what, error));
-      }
-    } catch (error) {
-      this.#failed(what, error);
-    }
+    guard(fn, (error) => this.#failed(what, error));
   }
 
   #failed(what: string, error: unknown): void {
     this.#failures++;
     this.#log("error", `${what} failed: ${describe(error)}`);
-    if (error instanceof Error && error.stack) this.#log("debug", error.stack);
+    const stack = stackOf(error);
+    if (stack) this.#log("debug", stack);
   }
+}
+
+function checkLimit(value: number, name: string, min: number, max: number) {
+  if (!Number.isInteger(value) || value < min || value > max) {
+    throw new RangeError(
+      `'${name}' must be an integer from ${min} to ${max}: current value is ${value}`,
+    );
+  }
+}
+
+/** Refuses the body of a request that would be taken for a reply. */
+function checkNoReply({ in_reply_to }: SendBody): void {
+  if (in_reply_to !== undefined && in_reply_to !== null) {
+    throw new TypeError(
+      `Cannot send an RPC with an 'in_reply_to', as it is no reply: current value is ${
+        show(in_reply_to)
+      }`,
+    );
+  }
+}
+
+/** Refuses what has its contents elsewhere than in fields of its own, such as an array, a `Map` or a `Date`. */
+function checkReplyBody(body: unknown): void {
+  const kind = Object.prototype.toString.call(body);
+  if (kind === "[object Object]") return;
+  const shown = typeof body === "object" ? kind : show(body);
+  throw new TypeError(
+    `Cannot reply with ${shown}: a reply's body is an object with fields, such as { value: 1 }`,
+  );
+}
+
+function originOf({ src, dest, body: { type, msg_id } }: Message): Origin {
+  return { src, dest, type, msgId: msg_id ?? undefined };
 }
 
 /** The error of RPCs that are cancelled together, who share it. */
@@ -712,10 +836,19 @@ function own(error: RpcError): RpcError {
     : error;
 }
 
+/** An error in a line of text; it may have been made so that reading it throws. */
 function describe(error: unknown): string {
   try {
     return String(error);
   } catch { // such as an object without a prototype
     return "an error that can't be shown";
+  }
+}
+
+function stackOf(error: unknown): string | undefined {
+  try {
+    return error instanceof Error ? error.stack : undefined;
+  } catch {
+    return undefined;
   }
 }

@@ -287,7 +287,7 @@ export class PendingRpcs {
    * @param now The time in ms on the clock.
    * @param timeoutMs After how long to give up.
    * @param callback What to invoke.
-   * @throws {RpcError} Temporarily unavailable (code 11): the limit is reached; malformed (12): `dest` is empty or too long.
+   * @throws {RpcError} Temporarily unavailable (code 11): the limit is reached; malformed (12): `dest` is too long.
    */
   register(
     msgId: number,
@@ -302,10 +302,10 @@ export class PendingRpcs {
         `${this.size} RPCs are pending: the limit 'maxPending' is reached`,
       );
     }
-    if (dest === "" || dest.length > MAX_DEST_LENGTH) {
+    if (dest?.length > MAX_DEST_LENGTH) { // what is no name can't be sent
       throw new RpcError(
         ErrorCode.malformedRequest,
-        `the destination's name must have 1 to ${MAX_DEST_LENGTH} characters: it has ${dest.length}`,
+        `a destination's name has at most ${MAX_DEST_LENGTH} characters: this one has ${dest.length}`,
       );
     }
     let segment = this.#log.at(-1);
@@ -595,5 +595,6 @@ function replyError(body: Body): RpcError {
   return new RpcError(
     Number.isSafeInteger(body.code) ? body.code as number : ErrorCode.crash,
     typeof body.text === "string" ? body.text : "",
+    { details: body },
   );
 }

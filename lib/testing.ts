@@ -38,30 +38,30 @@ export interface TestNodeOptions extends Omit<NodeOptions, "clock"> {
    *
    * @default {"n1"}
    */
-  nodeId?: string;
+  nodeId?: string | undefined;
   /**
    * The ids of the cluster's nodes.
    *
    * @default {["n1", "n2", "n3"]}
    */
-  nodeIds?: string[];
+  nodeIds?: string[] | undefined;
   /**
    * Whether the node is sent its `init` at once; its `init_ok` is not among
    * what {@linkcode TestNode.sent} returns.
    *
    * @default {true}
    */
-  init?: boolean;
+  init?: boolean | undefined;
   /**
    * Services that answer what the node sends to them.
    *
    * @default all four of Maelstrom's, without anomalies
    */
-  services?: Record<string, Service>;
+  services?: Record<string, Service> | undefined;
 }
 
 /** A message to deliver; without `dest` it goes to the node under test. */
-export type Delivery = { src: string; dest?: string; body: Body };
+export type Delivery = { src: string; dest?: string | undefined; body: Body };
 
 /** How many turns of the microtask queue are waited for what the node is doing. */
 const TURNS = 100;
@@ -100,12 +100,13 @@ export class TestNode {
       nodeIds = ["n1", "n2", "n3"],
       init = true,
       services = maelstromServices(newest),
+      log = (level, text) => this.logged.push([level, text]),
       ...nodeOptions
     } = options;
     this.#services = services;
     this.node = new Node({
-      log: (level, text) => this.logged.push([level, text]),
       ...nodeOptions,
+      log,
       clock: this.clock,
     });
     this.node.connect({ send: (line) => this.#capture(line) });
@@ -134,9 +135,10 @@ export class TestNode {
    */
   deliver(message: Delivery | string): Promise<void> {
     this.node.receive(
-      typeof message === "string"
-        ? message
-        : JSON.stringify({ dest: this.node.nodeId || "n1", ...message }),
+      typeof message === "string" ? message : JSON.stringify({
+        ...message,
+        dest: message.dest ?? (this.node.nodeId || "n1"),
+      }),
     );
     return this.#settle();
   }

@@ -1,5 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { decode, InvalidMessageError } from "../lib/message.ts";
+import {
+  decode,
+  encode,
+  InvalidMessageError,
+  MAX_DEPTH,
+  show,
+} from "../lib/message.ts";
 
 Deno.test("decode says what is wrong", () => {
   for (const line of ["null", "1", '"{}"', "[]"]) {
@@ -34,11 +40,24 @@ Deno.test("decode takes ids from 0 to 2^53 - 1", () => {
     for (const id of [0, 1, 2 ** 53 - 1]) {
       assertEquals(decode(line(key, String(id))).body[key], id);
     }
-    for (const id of ["-1", "9007199254740992", "0.5", "null", '"1"', "[1]"]) {
-      assertThrows(
+    for (
+      const [id, shown = id] of [
+        ["-1"],
+        ["9007199254740992"],
+        ["0.5"],
+        ["true"],
+        ['"1"'],
+        ["[1]", "an array"],
+        ['{"id":1}', "an object"],
+      ] as const
+    ) {
+      const { message } = assertThrows(
         () => decode(line(key, id)),
         InvalidMessageError,
-        `'body.${key}' is not a non-negative integer below 2^53: ${id}`,
+      );
+      assertEquals(
+        message,
+        `'body.${key}' is not a non-negative integer below 2^53: ${shown}`,
       );
     }
   }
@@ -76,4 +95,131 @@ Deno.test("decode knows whom to tell, where it can be told", () => {
       { ...message, body: { type: 1, msg_id: 1, in_reply_to: 0 } },
     ]
   ) assertEquals(replyTo(other), undefined);
+});
+
+Deno.test("decode leaves out ids that are null, as if they were absent", () => {
+  const line =
+    '{"src":"c1","dest":"n1","body":{"msg_id":null,"type":"x","in_reply_to":null,"value":null}}';
+  assertEquals(decode(line).body, { type: "x", value: null });
+  const { replyTo } = assertThrows(
+    () =>
+      decode(
+        '{"src":"c1","dest":"n1","body":{"msg_id":1,"in_reply_to":null}}',
+      ),
+    InvalidMessageError,
+  );
+  assertEquals(replyTo, { src: "c1", dest: "n1", msgId: 1 });
+});
+
+/** A message whose body has such a value. */
+const lineOf = (value: string) =>
+  `{"src":"c1","dest":"n1","body":{"type":"x","value":${value},"msg_id":1}}`;
+const nested = (levels: number, inner = "", open = "[", close = "]") =>
+  open.repeat(levels) + inner + close.repeat(levels);
+
+Deno.test("decode takes what is nested MAX_DEPTH levels deep, and no more", () => {
+  const levels = MAX_DEPTH - 2; // the message and its body are two
+  for (
+    const [open, close, inner] of [
+      ["[", "]", ""],
+      ['{"a":', "}", "1"],
+      ['[{"[{\\"[":"]}\\\\"},', "]", "[]"],
+    ] as const
+  ) {
+    const extra = inner === "[]" ? 1 : 0;
+    const deep = nested(levels - extra, inner, open, close);
+    assertEquals(decode(lineOf(deep)).body.msg_id, 1);
+    const wide = `[${Array(3).fill(deep.slice(open.length, -close.length))}]`;
+    if (open === "[") assertEquals(decode(lineOf(wide)).body.msg_id, 1);
+    const deeper = nested(levels + 1 - extra, inner, open, close);
+    const error = assertThrows(
+      () => decode(lineOf(deeper)),
+      InvalidMessageError,
+    );
+    assertEquals(
+      error.message,
+      "the message is nested deeper than 10000 levels",
+    );
+    assertEquals(error.replyTo, { src: "c1", dest: "n1", msgId: 1 });
+  }
+});
+
+Deno.test("decode: brackets in strings, and brackets side by side, are not deep", () => {
+  const many = 3 * MAX_DEPTH;
+  for (
+    const value of [
+      JSON.stringify("[".repeat(many)),
+      JSON.stringify('"[{'.repeat(many)),
+      JSON.stringify("\\[".repeat(many)),
+      `[${Array(many).fill("[]")}]`,
+      `[${Array(many).fill("{}")}]`,
+    ]
+  ) {
+    assertEquals(decode(lineOf(value)).body.value, JSON.parse(value));
+  }
+});
+
+Deno.test("decode: what is nested too deeply and is no message knows whom to tell only where that can be read", () => {
+  const deep = nested(MAX_DEPTH);
+  for (
+    const [line, told] of [
+      [`{"src":"c1","dest":"n1","body":{"msg_id":1,"type":${deep}}}`, true],
+      [`{"src":"c1","dest":${deep},"body":{"msg_id":1,"type":"x"}}`, true],
+      [`{"src":${deep},"dest":"n1","body":{"msg_id":1,"type":"x"}}`, false],
+      [`{"src":"c1","dest":"n1","body":{"msg_id":${deep}}}`, false],
+      [lineOf(deep).replace('"msg_id"', '"in_reply_to":1,"msg_id"'), false],
+      [lineOf(deep).slice(0, -1), false],
+      [lineOf(deep.slice(0, -1)), false],
+      [lineOf("[".repeat(3 * MAX_DEPTH)), false],
+      [deep + deep, false],
+    ] as const
+  ) {
+    const { replyTo } = assertThrows(() => decode(line), InvalidMessageError);
+    assertEquals(replyTo !== undefined, told, line.slice(0, 60));
+  }
+});
+
+Deno.test("encode writes what decode takes, and nothing else", () => {
+  const good = { src: "n1", dest: "n2", body: { type: "x", msg_id: 1 } };
+  assertEquals(decode(encode(good)), good);
+  for (
+    const [part, text] of [
+      [{ dest: "" }, "Cannot send as 'dest' is not a non-empty string"],
+      [{ body: [] }, "Cannot send as 'body' is not an object"],
+      [{ body: { type: 5 } }, "Cannot send as 'body.type' is not a string"],
+      [
+        { body: { type: "x", in_reply_to: "1" } },
+        "Cannot send as 'body.in_reply_to' is not a non-negative integer below 2^53: \"1\"",
+      ],
+    ] as const
+  ) {
+    assertThrows(
+      // deno-lint-ignore no-explicit-any -- what is no message
+      () => encode({ ...good, ...part } as any),
+      TypeError,
+      text,
+    );
+  }
+  const value = JSON.parse(nested(MAX_DEPTH - 2));
+  encode({ ...good, body: { type: "x", value } });
+  assertThrows(
+    () => encode({ ...good, body: { type: "x", value: [value] } }),
+    RangeError,
+    "Cannot send as the message is nested deeper than 10000 levels",
+  );
+});
+
+Deno.test("show looks at no more than the start of a value", () => {
+  const untouchable = {
+    toJSON() {
+      throw new Error("looked at");
+    },
+  };
+  assertEquals(show(untouchable), "an object");
+  assertEquals(show([untouchable]), "an array");
+  assertEquals(show("x".repeat(100)), `"${"x".repeat(39)}`);
+  assertEquals(show('a"b'), '"a\\"b"');
+  assertEquals(show(null), "null");
+  assertEquals(show(undefined), "undefined");
+  assertEquals(show(-0.5), "-0.5");
 });

@@ -6,6 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { ErrorCode, RpcError } from "../lib/errors.ts";
+import { MAX_DEPTH } from "../lib/message.ts";
 import { Node } from "../lib/node.ts";
 import type { ReapReport } from "../lib/reaper.ts";
 import { TestNode, type TestNodeOptions } from "../lib/testing.ts";
@@ -225,13 +226,465 @@ Deno.test("a reply that can't be written becomes error 13", () => {
   assertEquals(node.send("n2", { type: "next" }), 3);
 });
 
-Deno.test("a body nested very deeply is answered, with error 13 where it can't be written", () => {
-  const { node, request } = setUp();
+Deno.test("a body nested too deeply is not sent: error 13 for a reply, a RangeError for whoever sends", () => {
+  const { node, request, sent } = setUp();
   let deep: Json = 0;
-  for (let i = 0; i < 200_000; i++) deep = [deep];
+  for (let i = 0; i < MAX_DEPTH; i++) deep = [deep];
   node.on("deep", () => ({ deep }));
-  const [{ body }] = request({ type: "deep", msg_id: 1 }) as [Json];
-  assert(body.type === "deep_ok" || body.code === 13); // it depends on V8's version
+  const text = `the message is nested deeper than ${MAX_DEPTH} levels`;
+  assertEquals(errorOf(request({ type: "deep", msg_id: 1 })), [
+    13,
+    `RangeError: Cannot send as ${text}`,
+  ]);
+  sent.length = 0;
+  for (
+    const send of [
+      () => node.send("n2", { type: "x", deep }),
+      () => node.rpc("n2", { type: "x", deep }, () => {}),
+    ]
+  ) assertThrows(send, RangeError, text);
+  assertEquals([sent, node.pendingCount], [[], 0]);
+});
+
+Deno.test("a line nested too deeply gets error 12, and may be 10 MB of brackets", () => {
+  const { node, sent } = setUp();
+  callbacks(node);
+  const deep = "[".repeat(5_000_000) + "]".repeat(5_000_000);
+  const line = (ids: string) =>
+    `{"src":"c1","dest":"n1","body":{"type":"echo","echo":${ids}}}`;
+  node.receive(line(`${deep},"msg_id":7`));
+  assertEquals(errorOf(sent), [
+    12,
+    "the message is nested deeper than 10000 levels",
+  ]);
+  node.receive(line(`1,"msg_id":${deep}`)); // whom to answer to what?
+  assertEquals([sent.length, node.stats().invalid_lines], [1, 2]);
+});
+
+Deno.test("what is as deep as a message may be is echoed", () => {
+  const { node, request } = setUp();
+  callbacks(node);
+  const levels = MAX_DEPTH - 2;
+  const deep = "[".repeat(levels) + "]".repeat(levels);
+  const echo = JSON.parse(deep);
+  const [reply] = request({ type: "echo", msg_id: 1, echo });
+  assertEquals(JSON.stringify(reply.body.echo), deep);
+});
+
+Deno.test("ids that are null are as good as absent, in and out", async () => {
+  const { node, request, receive, sent } = setUp();
+  let handled = 0;
+  node.on(
+    "ask",
+    () => ({ handled: ++handled, in_reply_to: null, msg_id: null }),
+  );
+  const ask = { type: "ask", in_reply_to: null };
+  assertEquals(request({ ...ask, msg_id: 3 })[0].body, {
+    type: "ask_ok",
+    handled: 1,
+    in_reply_to: 3,
+    msg_id: 1,
+  });
+  assertEquals(request({ ...ask, msg_id: null }), []);
+  assertEquals(handled, 2);
+
+  const ids = { in_reply_to: null, msg_id: null };
+  const body = { type: "x", ...ids };
+  node.send("n2", body);
+  assertEquals(sent.at(-1).body, { type: "x", msg_id: 2 });
+  const reply = node.rpc("n2", body);
+  assertEquals(sent.at(-1).body, { type: "x", msg_id: 3 });
+  receive({ type: "x_ok", in_reply_to: 3, msg_id: null, value: 4 }, "n2");
+  assertEquals(await reply, { type: "x_ok", in_reply_to: 3, value: 4 });
+  assertEquals(body, { type: "x", ...ids });
+  const request1 = { src: "c1", dest: "n1", body: { type: "ask", ...ids } };
+  sent.length = 0;
+  node.reply(request1 as Json, {});
+  assertEquals(sent, []);
+});
+
+Deno.test("what is no message is not sent, and the error says why", async () => {
+  const { node, sent, request } = setUp();
+  const ways = (dest: Json, body: Json) => [
+    () => node.send(dest, body),
+    () => node.rpc(dest, body, () => {}),
+  ];
+  for (
+    const [dest, body, text] of [
+      ["", { type: "x" }, "'dest' is not a non-empty string"],
+      [undefined, { type: "x" }, "'dest' is not a non-empty string"],
+      ["n2", {}, "'body.type' is not a string"],
+      ["n2", new Map(), "'body.type' is not a string"],
+      ["n2", { type: "x", in_reply_to: -1 }, "in_reply_to'"],
+    ] as const
+  ) {
+    for (const send of ways(dest, body)) assertThrows(send, TypeError, text);
+  }
+  const noReply = "an RPC with an 'in_reply_to', as it is no reply: current";
+  const forged = { type: "x_ok", in_reply_to: 5 };
+  assertThrows(() => node.rpc("n2", forged, () => {}), TypeError, noReply);
+  await assertRejects(() => node.rpc("n2", forged), TypeError, noReply);
+  assertEquals([sent, node.pendingCount], [[], 0]);
+  node.on("ask", () => ({ type: 5 }) as Json);
+  assertEquals(errorOf(request({ type: "ask", msg_id: 1 })), [
+    13,
+    "TypeError: Cannot send as 'body.type' is not a string",
+  ]);
+});
+
+Deno.test("an Error that is returned counts as thrown", async () => {
+  const { node, request, sent } = setUp();
+  const refusal = new RpcError(ErrorCode.preconditionFailed, "no");
+  node.on("sync", () => refusal);
+  node.on("async", () => Promise.resolve(refusal));
+  node.on("other", () => new TypeError("oops"));
+  assertEquals(errorOf(request({ type: "sync", msg_id: 1 })), [22, "no"]);
+  request({ type: "async", msg_id: 2 });
+  await microtasks();
+  assertEquals(errorOf(sent.slice(-1)), [22, "no"]);
+  const [code, text] = errorOf(request({ type: "other", msg_id: 3 }));
+  assertEquals([code, text], [13, "TypeError: oops"]);
+  assertEquals(node.stats().failures, 1);
+});
+
+Deno.test("a result that is no body is error 13 that says so, sync or async, even where no one waits for it", async () => {
+  const { node, request, sent, logged } = setUp();
+  let result: Json;
+  node.on("sync", () => result);
+  node.on("async", () => Promise.resolve(result));
+  const wrong = [
+    [[1], "[object Array]"],
+    [new Map([["a", 1]]), "[object Map]"],
+    [new Set([1]), "[object Set]"],
+    [new Date(0), "[object Date]"],
+    [null, "[object Null]"],
+    [new Uint8Array(1), "[object Uint8Array]"],
+    [Symbol("x"), "Symbol(x)"],
+    [true, "true"],
+    [false, "false"],
+    [0, "0"],
+    ["", '""'],
+    ["x_ok", '"x_ok"'],
+    [5n, "5"],
+  ] as const;
+  for (const [value, shown] of wrong) {
+    result = value;
+    const expected = [
+      13,
+      `TypeError: Cannot reply with ${shown}: a reply's body is an object with fields, such as { value: 1 }`,
+    ];
+    assertEquals(errorOf(request({ type: "sync", msg_id: 1 })), expected);
+    request({ type: "async", msg_id: 1 });
+    await microtasks();
+    assertEquals(errorOf(sent.slice(-1)), expected);
+    assertThrows(
+      () =>
+        node.reply(
+          { src: "c1", dest: "n1", body: { type: "x", msg_id: 1 } },
+          result,
+        ),
+      TypeError,
+      "Cannot reply with",
+    );
+  }
+  assertEquals(node.stats().failures, 2 * wrong.length);
+  logged.length = 0;
+  assertEquals(request({ type: "sync" }), []);
+  assertStringIncludes(logged[0]![1], 'the handler of "sync" failed');
+});
+
+Deno.test("an object of any class is a body: its own fields are sent", () => {
+  const { node, request } = setUp();
+  class Answer {
+    value = 1;
+  }
+  node.on("class", () => new Answer());
+  node.on("bare", () => Object.assign(Object.create(null), { value: 2 }));
+  const value = (type: string) => request({ type, msg_id: 1 })[0].body.value;
+  assertEquals([value("class"), value("bare")], [1, 2]);
+});
+
+Deno.test("promises of other libraries are waited for", async () => {
+  const { node, request, sent, logged } = setUp();
+  const { promise, resolve } = Promise.withResolvers<Json>();
+  /** As a library of its own would have it. */
+  const thenable = (promise: Promise<Json>): Json => ({
+    then: (...args: Json[]) => void promise.then(...args),
+  });
+  node.on("ask", () => thenable(promise));
+  node.on("fail", () => thenable(Promise.reject(new RpcError(14, "no"))));
+  node.on("broken", () => ({
+    get then(): Json {
+      throw new Error("no then");
+    },
+  }));
+  node.every(1000, () => thenable(Promise.reject(new Error("tick"))));
+  assertEquals(request({ type: "ask", msg_id: 1 }), []);
+  assertEquals(node.stats().running, 1);
+  resolve({ value: 5 });
+  await microtasks();
+  assertEquals(sent.at(-1).body.value, 5);
+  assertEquals(node.stats().running, 0);
+  request({ type: "fail", msg_id: 2 });
+  await microtasks();
+  assertEquals(errorOf(sent.slice(-1)), [14, "no"]);
+  assertEquals(errorOf(request({ type: "broken", msg_id: 3 }))[0], 13);
+  assertEquals(
+    logged.at(-2)![1],
+    'the handler of "broken" failed: Error: no then',
+  );
+});
+
+Deno.test("whatever a handler makes of its request, the reply goes to whom it came from", async () => {
+  const { node, request, sent } = setUp();
+  const change = (message: Json) => {
+    message.src = "c9";
+    message.dest = "n9";
+    message.body.type = "other";
+    message.body.msg_id = 99;
+    delete message.body;
+  };
+  node.on("sync", (message) => {
+    change(message);
+    return { value: 1 };
+  });
+  node.on("async", async (message) => {
+    await null;
+    change(message);
+    return { value: 1 };
+  });
+  node.on("fail", (message) => {
+    change(message);
+    throw new Error("oops");
+  });
+  const reply = { src: "n1", dest: "c1" };
+  const ids = (msg_id: number) => ({ in_reply_to: 5, msg_id });
+  assertEquals(request({ type: "sync", msg_id: 5 }), [
+    { ...reply, body: { type: "sync_ok", value: 1, ...ids(1) } },
+  ]);
+  request({ type: "async", msg_id: 5 });
+  await microtasks();
+  assertEquals(sent.slice(-1), [
+    { ...reply, body: { type: "async_ok", value: 1, ...ids(2) } },
+  ]);
+  assertEquals(request({ type: "fail", msg_id: 5 }), [
+    {
+      ...reply,
+      body: { type: "error", code: 13, text: "Error: oops", ...ids(3) },
+    },
+  ]);
+});
+
+Deno.test("an error's own fields travel with it, both ways", async () => {
+  const { node, request, receive, sent } = setUp();
+  const details = { leader: "n2", term: 3 };
+  node.on("refuse", () => {
+    throw new RpcError(11, "not the leader", {
+      details: {
+        ...details,
+        type: "x",
+        code: 5,
+        text: "y",
+        msg_id: 6,
+        in_reply_to: 7,
+      },
+    });
+  });
+  node.on("forward", () => node.rpc("n2", { type: "refuse" }));
+  const [refusal] = request({ type: "refuse", msg_id: 1 });
+  const body = { type: "error", code: 11, text: "not the leader", ...details };
+  assertEquals(refusal.body, { ...body, in_reply_to: 1, msg_id: 1 });
+
+  const rpc = node.rpc("n2", { type: "refuse" });
+  receive({ ...body, in_reply_to: 2, msg_id: 8 }, "n2");
+  const error = await assertRejects(() => rpc, RpcError, "not the leader");
+  assertEquals(error.details, details);
+
+  request({ type: "forward", msg_id: 2 });
+  receive({ ...body, in_reply_to: 3 }, "n2");
+  await microtasks();
+  assertEquals(sent.at(-1).body, { ...body, in_reply_to: 2, msg_id: 4 });
+});
+
+Deno.test("an error whose own fields can't be written is sent without them", () => {
+  const { node, request, logged } = setUp();
+  node.on("refuse", () => {
+    throw new RpcError(11, "busy", { details: { load: 1n } });
+  });
+  assertEquals(errorOf(request({ type: "refuse", msg_id: 1 })), [11, "busy"]);
+  assertStringIncludes(logged.at(-2)![1], "a reply failed: TypeError");
+  assertEquals(node.stats().failures, 1);
+});
+
+Deno.test("while maxRunning async handlers run, a further request gets error 11", async () => {
+  const { node, request, sent } = setUp({ maxRunning: 2 });
+  const waiting: (() => void)[] = [];
+  node.on("wait", async () => {
+    await new Promise<void>((resolve) => waiting.push(resolve));
+    return {};
+  });
+  node.on("now", () => ({}));
+  request({ type: "wait", msg_id: 1 });
+  request({ type: "wait", msg_id: 2 });
+  assertEquals(node.stats().running, 2);
+  for (const type of ["wait", "now"]) {
+    assertEquals(errorOf(request({ type, msg_id: 3 })), [
+      11,
+      "2 handlers are running: the limit 'maxRunning' is reached",
+    ]);
+  }
+  assertEquals(waiting.length, 2);
+  waiting[0]!();
+  await microtasks();
+  assertEquals(sent.at(-1).body.in_reply_to, 1);
+  assertEquals(request({ type: "now", msg_id: 4 })[0].body.type, "now_ok");
+});
+
+Deno.test("by default 100,000 handlers may run", () => {
+  const { node, receive, sent } = setUp();
+  node.connect({ send: (line) => sent.push(JSON.parse(line)) });
+  node.on("wait", () => new Promise(() => {}));
+  for (let i = 0; i < 100_000; i++) {
+    node.receive('{"src":"c1","dest":"n1","body":{"type":"wait","msg_id":1}}');
+  }
+  assertEquals(sent, []);
+  receive({ type: "wait", msg_id: 2 });
+  assertEquals(errorOf(sent)[0], 11);
+});
+
+for (
+  const [how, fail] of [
+    ["throws", () => {
+      throw new Error("full disk");
+    }],
+    ["rejects", () => Promise.reject(new Error("full disk"))],
+    ["rejects, as a promise of another library", () => ({
+      then: (_: unknown, reject: (error: Error) => void) =>
+        reject(new Error("full disk")),
+    })],
+    ["throws an error that can't be read", () => {
+      const error = new Error();
+      for (const key of ["stack", "toString"]) {
+        Object.defineProperty(error, key, {
+          get() {
+            throw new Error("unreadable");
+          },
+        });
+      }
+      throw error;
+    }],
+  ] as const
+) {
+  Deno.test(`a log and an onReap that fail harm nothing else, and are counted: each ${how}`, async () => {
+    let reports = 0;
+    const { node, clock, receive, request } = setUp({
+      log: fail,
+      onReap: () => {
+        reports++;
+        return fail();
+      },
+    });
+    await microtasks();
+    assertEquals(node.stats().failures, 1); // the line about init
+    node.receive("no message");
+    node.receive(
+      '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":"1"}}',
+    );
+    receive({ type: "x_ok", in_reply_to: 99 }, "n2");
+    node.on("fail", fail as Json);
+    assertEquals(errorOf(request({ type: "nope", msg_id: 1 }))[0], 10);
+    receive({ type: "fail", msg_id: 2 });
+    await microtasks();
+    const expired: number[] = [];
+    for (const i of [1, 2, 3]) {
+      node.rpc("n2", { type: "x" }, () => expired.push(i), {
+        timeoutMs: 100 * i,
+      });
+    }
+    clock.advance(300);
+    await microtasks();
+    assertEquals([expired, reports, node.pendingCount], [[1, 2, 3], 3, 0]);
+    const { failures } = node.stats();
+    assert(failures >= 1 + 3 + 2 + 3 * 2, String(failures));
+  });
+}
+
+Deno.test("init whose handler throws is answered with the error; the next one runs it again", async () => {
+  for (const fails of ["throws", "rejects", "returns an error"]) {
+    const { node, request, sent } = setUp({ init: false });
+    let runs = 0;
+    node.on("init", (): Json => {
+      const error = new RpcError(11, "no disk");
+      if (++runs > 2) return { ignored: true };
+      if (fails === "throws") throw error;
+      return fails === "rejects" ? Promise.reject(error) : error;
+    });
+    node.on("early", () => ({}));
+    const init = { type: "init", node_id: "n1", node_ids: ["n1"] };
+    const answer = async (msg_id: number) => {
+      request({ ...init, msg_id });
+      await microtasks();
+      return sent.at(-1).body;
+    };
+    for (const msg_id of [1, 2]) {
+      const { type, code, text, in_reply_to } = await answer(msg_id);
+      assertEquals([type, code, text, in_reply_to], [
+        "error",
+        11,
+        "no disk",
+        msg_id,
+      ]);
+    }
+    assertEquals(
+      request({ type: "early", msg_id: 9 })[0].body.type,
+      "early_ok",
+    );
+    assertEquals(await answer(3), {
+      type: "init_ok",
+      in_reply_to: 3,
+      msg_id: 3,
+    });
+    assertEquals((await answer(4)).type, "init_ok");
+    assertEquals(runs, 3);
+  }
+});
+
+Deno.test("an init that comes while the handler of another one runs shares its outcome; requests are handled meanwhile", async () => {
+  const { node, request, sent } = setUp({ init: false });
+  let runs: PromiseWithResolvers<void>[] = [];
+  node.on("init", () => {
+    const run = Promise.withResolvers<void>();
+    runs.push(run);
+    return run.promise;
+  });
+  node.on("early", () => ({}));
+  const init = { type: "init", node_id: "n1", node_ids: ["n1"] };
+  const inits = () => [1, 2, 3].map((msg_id) => request({ ...init, msg_id }));
+  assertEquals(inits(), [[], [], []]);
+  assertEquals(runs.length, 1);
+  assertEquals(request({ type: "early", msg_id: 9 })[0].body.type, "early_ok");
+  const other = { ...init, node_id: "n2", msg_id: 4 };
+  assertEquals(errorOf(request(other))[0], 12);
+  sent.length = 0;
+  runs[0]!.reject(new TypeError("oops"));
+  await microtasks();
+  assertEquals(
+    sent.map(({ body }) => [body.code, body.text, body.in_reply_to]),
+    [1, 2, 3].map((id) => [13, "TypeError: oops", id]),
+  );
+  assertEquals(node.stats().failures, 1); // it failed once
+  runs = [];
+  sent.length = 0;
+  assertEquals(inits(), [[], [], []]);
+  assertEquals(runs.length, 1);
+  runs[0]!.resolve();
+  await microtasks();
+  assertEquals(
+    sent.map(({ body }) => [body.type, body.in_reply_to]),
+    [1, 2, 3].map((id) => ["init_ok", id]),
+  );
+  assertEquals(request({ ...init, msg_id: 5 })[0].body.type, "init_ok");
+  assertEquals(runs.length, 1);
 });
 
 Deno.test("the ids that are sent are the node's, whatever the body says, and the body is left as it is", () => {
@@ -278,7 +731,7 @@ Deno.test("what is no message is counted, logged with its start, and answered wh
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":9007199254740992}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":-1}}',
     '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":1.5}}',
-    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":null}}',
+    '{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":true}}',
     '{"src":"c1","dest":"n1","body":{"type":5,"msg_id":1,"in_reply_to":2}}',
   ];
   for (const line of unanswerable) node.receive(line);
@@ -678,8 +1131,12 @@ Deno.test("options out of range are named", () => {
       ],
       [{ maxPending: 1.5 }, "current value is 1.5"],
       [
+        { maxRunning: 0 },
+        "'maxRunning' must be an integer from 1 to 1000000000: current value is 0",
+      ],
+      [
         { firstMsgId: -1 },
-        "'firstMsgId' must be an integer from 0 to 2^52: current value is -1",
+        "'firstMsgId' must be an integer from 0 to 4503599627370496: current value is -1",
       ],
       [{ firstMsgId: 2 ** 53 }, "current value is 9007199254740992"],
       [{ firstMsgId: NaN }, "current value is NaN"],
@@ -693,6 +1150,16 @@ Deno.test("sending without a transport says so", () => {
     Error,
     "not connected",
   );
+});
+
+Deno.test("sending before init says so, and uses up no id", async () => {
+  const { node, sent } = setUp({ init: false });
+  const text = "the node has not been initialized";
+  const send = () => node.send("n2", { type: "x" });
+  assertThrows(send, Error, text);
+  assertThrows(() => node.rpc("n2", { type: "x" }, () => {}), Error, text);
+  await assertRejects(() => node.rpc("n2", { type: "x" }), Error, text);
+  assertEquals([sent, node.pendingCount], [[], 0]);
 });
 
 Deno.test("interval mode reaps at the scan", () => {
@@ -745,6 +1212,8 @@ Deno.test("workload: a malformed send_fire_forget names the field, sends and reg
       ["payload", "x"],
       ["payload", {}],
       ["payload", { type: 1 }],
+      ["payload", { type: "x", in_reply_to: 5 }],
+      ["payload", { type: "x", in_reply_to: "x" }],
     ] as const
   ) {
     const [code, text] = errorOf(request({ ...good, [field]: value }));
@@ -789,7 +1258,7 @@ Deno.test("by default 1,000,000 RPCs may be pending; with a limit of 0, none", (
   for (
     const [options, limit] of [[{}, 1_000_000], [{ maxPending: 0 }, 0]] as const
   ) {
-    const node = new Node({ ...options, clock: new VirtualClock() });
+    const { node } = setUp(options);
     node.connect({ send() {} });
     const send = () => node.rpc("n2", { type: "x" }, () => {});
     for (let i = 0; i < limit; i++) send();
@@ -798,8 +1267,7 @@ Deno.test("by default 1,000,000 RPCs may be pending; with a limit of 0, none", (
 });
 
 Deno.test("by default, input that never ends holds timeouts up for 2 s", () => {
-  const clock = new VirtualClock();
-  const node = new Node({ clock });
+  const { node, clock } = setUp();
   node.connect({ send() {}, caughtUp: () => new Promise(() => {}) });
   let failedAt = 0;
   node.rpc("n2", { type: "x" }, () => failedAt = clock.now());

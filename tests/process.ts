@@ -22,7 +22,7 @@ export function command(...args: string[]): [string, ...string[]] {
 export function linesOf(stderr: string): string[] {
   const lines = stderr.split("\n").filter((line) => line !== "");
   for (const line of lines) {
-    assert(/^gyre( \S+ (error|warn|info|debug))?: /.test(line), line);
+    assert(/^gyre( .+ (error|warn|info|debug))?: /.test(line), line);
   }
   return lines;
 }

@@ -256,6 +256,9 @@ Deno.test("a wall clock that is set back, or ahead, by a year changes nothing", 
   const yearMs = 365 * 24 * 60 * 60 * 1000;
   const node = new Node({ clock: systemClock });
   node.connect({ send: () => {} });
+  node.receive(
+    '{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1"]}}',
+  );
   try {
     for (const shiftMs of [-yearMs, yearMs]) {
       const startedAt = performance.now();

@@ -331,6 +331,10 @@ Deno.test("a caughtUp that throws or rejects is logged, and stops no reap", asyn
     const clock = new VirtualClock();
     const node = new Node({ clock, log: (_, text) => logged.push(text) });
     node.connect({ send: () => {}, caughtUp });
+    node.receive(
+      '{"src":"c0","dest":"n1","body":{"type":"init","node_id":"n1","node_ids":["n1"]}}',
+    );
+    logged.length = 0;
     let reaped = 0;
     for (let i = 0; i < 3; i++) {
       node.rpc("n2", { type: "x" }, () => reaped++, { timeoutMs: 10 + 10 * i });
@@ -357,23 +361,21 @@ Deno.test("ids start where they are told to", () => {
     assertThrows(
       () => new Node({ firstMsgId }),
       RangeError,
-      `'firstMsgId' must be an integer from 0 to 2^52: current value is ${firstMsgId}`,
+      `'firstMsgId' must be an integer from 0 to 4503599627370496: current value is ${firstMsgId}`,
     );
   }
 });
 
-Deno.test("a destination's name has 1 to 255 characters", async () => {
+Deno.test("a destination's name has at most 255 characters", async () => {
   const { test, node, clock } = setUp();
   const { messages } = test;
   const before = messages.length;
-  for (const dest of ["", "n".repeat(256)]) {
-    const error = await assertRejects(
-      () => node.rpc(dest, { type: "x" }),
-      RpcError,
-      `must have 1 to 255 characters: it has ${dest.length}`,
-    );
-    assertEquals(error.code, 12);
-  }
+  const error = await assertRejects(
+    () => node.rpc("n".repeat(256), { type: "x" }),
+    RpcError,
+    "at most 255 characters: this one has 256",
+  );
+  assertEquals(error.code, 12);
   assertEquals([messages.length, clock.timers], [before, 0]);
   node.rpc("n".repeat(255), { type: "x" }, ignore);
   assertEquals(node.pendingCount, 1);

@@ -29,6 +29,7 @@ export type {
   Node,
   NodeOptions,
   NodeStats,
+  ReplyBody,
   RpcOptions,
   SendBody,
   Transport,
@@ -37,7 +38,7 @@ export type { PendingRpcsStats, RpcCallback } from "../pending_rpcs.ts";
 export type { ReapReport } from "../reaper.ts";
 export type { Clock } from "../clock.ts";
 export type { InvalidMessageError } from "../message.ts";
-export type { RpcError } from "../errors.ts";
+export type { RpcError, RpcErrorOptions } from "../errors.ts";
 export {
   checkCounter,
   checkEcho,

@@ -1,5 +1,6 @@
 /** A node that tells what it is doing. */
 import { ErrorCode, RpcError } from "../errors.ts";
+import { isThenable } from "../guard.ts";
 import type { Body, Message } from "../message.ts";
 import type {
   Handler,
@@ -76,7 +77,7 @@ export function observed(
     override on<B = Body>(type: string, handler: Handler<B>): void {
       super.on<B>(type, (request: Message<B & Body>) => {
         const result = handler(request);
-        if (result instanceof Promise) this.#observer.goesOn();
+        if (isThenable(result)) this.#observer.goesOn();
         return result as HandlerResult;
       });
     }
@@ -85,7 +86,7 @@ export function observed(
       const stop = super.every(ms, () => {
         if (!this.#observer.ticks()) return;
         const result = fn();
-        if (result instanceof Promise) this.#observer.goesOn();
+        if (isThenable(result)) this.#observer.goesOn();
         return result;
       });
       this.#observer.periodic(1);
@@ -169,7 +170,7 @@ export function observed(
         const told: RpcCallback = (error, reply) => {
           const throws = ended(error, reply);
           const result = callback(error, reply);
-          if (result instanceof Promise) observer.goesOn();
+          if (isThenable(result)) observer.goesOn();
           if (throws) throw new PlannedError("a callback throws, as planned");
           return result;
         };

@@ -1,5 +1,6 @@
 /** The exercise's messages: they make pending callbacks, and what becomes of them, visible. */
 import { ErrorCode, RpcError } from "../errors.ts";
+import type { Body } from "../message.ts";
 import type { Node, SendBody } from "../node.ts";
 
 /**
@@ -20,8 +21,12 @@ export function callbacks(node: Node): void {
     ) {
       throw malformed("'payload' is not an object");
     }
-    if (typeof (payload as SendBody).type !== "string") {
+    const { type, in_reply_to } = payload as Partial<Body>;
+    if (typeof type !== "string") {
       throw malformed("'payload.type' is not a string");
+    }
+    if ((in_reply_to ?? undefined) !== undefined) {
+      throw malformed("'payload.in_reply_to' is set, but an RPC is no reply");
     }
     node.rpc(target, payload as SendBody, () => {});
     return { pending: node.pendingCount };
