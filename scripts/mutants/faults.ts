@@ -137,13 +137,6 @@ export const FAULTS: readonly Fault[] = [
     ]],
   },
   {
-    name: "a read that waits and one that is over count alike as no more input",
-    file: INBOX,
-    changes: [["(waiting && ++looks >= enough)", "(++looks >= enough)"]],
-    unseen:
-      "a simulated read is over before the loop's next turn; real ones take a thread's time",
-  },
-  {
     name: "of a write that took a part the rest is dropped",
     file: OUTBOX,
     changes: [[
