@@ -27,6 +27,7 @@ export {
   type Message,
 } from "./message.ts";
 export {
+  type AnyNode,
   type Handler,
   type HandlerResult,
   LOG_LEVELS,
@@ -38,7 +39,36 @@ export {
   type RpcOptions,
   type SendBody,
   type Transport,
+  type TypedHandler,
 } from "./node.ts";
 export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
 export type { ReapReport } from "./reaper.ts";
 export { callbacks } from "./workloads/callbacks.ts";
+export type {
+  BodyIds,
+  Exchange,
+  ReplyFields,
+  ReplyOf,
+  RequestBody,
+  RequestType,
+  TypedResult,
+  Untyped,
+  WithoutProtocol,
+} from "./protocol.ts";
+export type {
+  BroadcastProtocol,
+  CounterProtocol,
+  EchoProtocol,
+  GSetProtocol,
+  KafkaProtocol,
+  KvProtocol,
+  ListAppendOperation,
+  NoFields,
+  RwRegisterOperation,
+  TsoProtocol,
+  Txn,
+  TxnListAppendProtocol,
+  TxnRead,
+  TxnRwRegisterProtocol,
+  UniqueIdsProtocol,
+} from "./protocols.ts";

@@ -23,6 +23,15 @@ import {
   type PendingRpcsStats,
   type RpcCallback,
 } from "./pending_rpcs.ts";
+import type {
+  BodyIds,
+  ReplyOf,
+  RequestBody,
+  RequestType,
+  TypedResult,
+  Untyped,
+  WithoutProtocol,
+} from "./protocol.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
 import { inSlices } from "./slices.ts";
 
@@ -153,6 +162,26 @@ export type Handler<B = Body> = (
   request: Message<B & Body>,
 ) => HandlerResult | PromiseLike<HandlerResult>;
 
+/** Handles the requests of one type of a protocol: see {@linkcode Handler}. */
+export type TypedHandler<P, T extends RequestType<P>> = (
+  request: Message<RequestBody<P, T> & BodyIds>,
+) => TypedResult<P, T> | PromiseLike<TypedResult<P, T>>;
+
+/**
+ * A node of any protocol, or of none.
+ *
+ * @example Handlers for whatever node
+ * ```ts
+ * import type { AnyNode } from "@gyre/node";
+ *
+ * function ping(node: AnyNode): void {
+ *   node.on("ping", () => ({}));
+ * }
+ * ```
+ */
+// deno-lint-ignore no-explicit-any -- what is of any protocol is of each
+export type AnyNode = Node<any, any>;
+
 /** Counters of a node. */
 export interface NodeStats extends PendingRpcsStats {
   /** Lines that were no valid message. */
@@ -204,8 +233,26 @@ interface Origin {
  *   body: { type: "echo_ok", echo: "hi", in_reply_to: 2, msg_id: 1 },
  * });
  * ```
+ *
+ * @example A node with a protocol: a misspelt field or type does not compile
+ * ```ts
+ * import { type KvProtocol, Node } from "@gyre/node";
+ *
+ * interface CounterProtocol {
+ *   add: { request: { delta: number }; reply: { total: number } };
+ * }
+ * // It handles the one, and asks others by both.
+ * const node = new Node<CounterProtocol, CounterProtocol & KvProtocol>();
+ * node.on("add", async ({ body }) => {
+ *   const { value } = await node.rpc("seq-kv", { type: "read", key: "total" });
+ *   return { total: Number(value) + body.delta };
+ * });
+ * ```
+ *
+ * @typeParam Handled The requests that it handles, by type: see {@linkcode Exchange}. By default any.
+ * @typeParam Asked The requests that it sends to others. By default those that it handles.
  */
-export class Node {
+export class Node<Handled = Untyped, Asked = Handled> {
   readonly #clock: Clock;
   readonly #rpcTimeoutMs: number;
   readonly #log: (level: LogLevel, text: string) => void;
@@ -345,7 +392,23 @@ export class Node {
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
    * @throws {Error} That type has a handler already.
    */
-  on<B = Body>(type: string, handler: Handler<B>): void {
+  on<B = Body>(
+    type: WithoutProtocol<Handled, string>,
+    handler: Handler<B>,
+  ): void;
+  /**
+   * The same for a node with a protocol: types what the handler is given, and
+   * what it returns.
+   *
+   * @param type The request's `type`.
+   * @param handler Returns the reply's fields.
+   * @throws {Error} That type has a handler already.
+   */
+  on<T extends RequestType<Handled>>(
+    type: T,
+    handler: TypedHandler<Handled, T>,
+  ): void;
+  on(type: string, handler: unknown): void {
     if (this.#handlers.has(type)) {
       throw new Error(`Cannot set a second handler for '${type}'`);
     }
@@ -362,6 +425,19 @@ export class Node {
    * @throws {TypeError} `dest`, the body's `type` or its `in_reply_to` is none.
    * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
    */
+  send(dest: string, body: WithoutProtocol<Asked, SendBody>): number;
+  /**
+   * The same for a node with a protocol: the message is one of its requests, to
+   * which no reply is expected.
+   *
+   * @param dest The node to send to.
+   * @param body The payload.
+   * @returns The message's `msg_id`.
+   */
+  send<T extends RequestType<Asked>>(
+    dest: string,
+    body: RequestBody<Asked, T>,
+  ): number;
   send(dest: string, body: SendBody): number {
     const msg_id = this.#nextMsgId++;
     const sent = { ...body, msg_id };
@@ -379,7 +455,7 @@ export class Node {
    * @throws {TypeError} The body is no object of its own fields, such as an array or a `Map`, or its `type` is no string.
    * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
    */
-  reply(request: Message, body: ReplyBody): void {
+  reply(request: Message<{ type: string } & BodyIds>, body: ReplyBody): void {
     this.#reply(originOf(request), body);
   }
 
@@ -394,7 +470,7 @@ export class Node {
    */
   rpc<R = Body>(
     dest: string,
-    body: SendBody,
+    body: WithoutProtocol<Asked, SendBody>,
     options?: RpcOptions,
   ): Promise<R & Body>;
   /**
@@ -414,26 +490,56 @@ export class Node {
    */
   rpc<R = Body>(
     dest: string,
-    body: SendBody,
+    body: WithoutProtocol<Asked, SendBody>,
     callback: RpcCallback<R & Body>,
     options?: RpcOptions,
   ): number;
-  rpc<R = Body>(
+  /**
+   * The same for a node with a protocol, which says what the request holds and
+   * what the promise resolves with.
+   *
+   * @param dest The node that must answer.
+   * @param body The request.
+   * @param options Timeout and signal.
+   */
+  rpc<T extends RequestType<Asked>>(
+    dest: string,
+    body: RequestBody<Asked, T>,
+    options?: RpcOptions,
+  ): Promise<ReplyOf<Asked, T>>;
+  /**
+   * The same for a node with a protocol, which says what the request holds and
+   * what the callback is given.
+   *
+   * @param dest The node that must answer.
+   * @param body The request.
+   * @param callback Invoked with the outcome.
+   * @param options Timeout and signal.
+   * @returns The RPC's `msg_id`.
+   */
+  rpc<T extends RequestType<Asked>>(
+    dest: string,
+    body: RequestBody<Asked, T>,
+    callback: RpcCallback<ReplyOf<Asked, T>>,
+    options?: RpcOptions,
+  ): number;
+  rpc(
     dest: string,
     body: SendBody,
-    third: RpcOptions | RpcCallback<R & Body> = {},
+    // deno-lint-ignore no-explicit-any -- whatever the overloads say
+    third: RpcOptions | RpcCallback<any> = {},
     options: RpcOptions = {},
-  ): Promise<R & Body> | number {
+    // deno-lint-ignore no-explicit-any -- as above
+  ): any {
     if (typeof third === "function") {
-      return this.#rpc(dest, body, options, third as RpcCallback);
+      return this.#rpc(dest, body, options, third);
     }
     return new Promise((resolve, reject) =>
       this.#rpc(
         dest,
         body,
         third,
-        (error, reply) =>
-          error ? reject(own(error)) : resolve(reply as R & Body),
+        (error, reply) => error ? reject(own(error)) : resolve(reply!),
       )
     );
   }
@@ -611,7 +717,7 @@ export class Node {
     );
     if (signal) this.#aborts.join(signal, msgId);
     try {
-      this.send(dest, body);
+      (this as AnyNode).send(dest, body);
     } catch (error) {
       if (this.#pending.withdraw(msgId)) {
         if (signal) this.#aborts.leave(signal, msgId);
@@ -680,11 +786,14 @@ export class Node {
 
   /** Answers with what a handler has returned. */
   #answer(origin: Origin, result: HandlerResult): void {
+    if (result instanceof Error) return this.#handlerFailed(origin, result);
+    if (result === undefined) return;
     try {
-      if (result instanceof Error) throw result;
-      if (result !== undefined) this.#reply(origin, result);
+      this.#reply(origin, result);
     } catch (error) {
-      this.#handlerFailed(origin, error);
+      // The handler has done its work: whatever error this is, it is no definite one.
+      const crash = this.#crashed("the reply to", origin.type, error);
+      this.#replyError(origin, crash);
     }
   }
 
@@ -759,8 +868,13 @@ export class Node {
 
   /** What a handler threw, as its client gets it; what is no {@linkcode RpcError} is a failure. */
   #toRpcError(type: string, error: unknown): RpcError {
-    if (error instanceof RpcError) return error;
-    this.#failed(`the handler of ${JSON.stringify(type)}`, error);
+    return error instanceof RpcError
+      ? error
+      : this.#crashed("the handler of", type, error);
+  }
+
+  #crashed(what: string, type: string, error: unknown): RpcError {
+    this.#failed(`${what} ${JSON.stringify(type)}`, error);
     return new RpcError(ErrorCode.crash, describe(error));
   }
 
@@ -818,7 +932,9 @@ function checkReplyBody(body: unknown): void {
   );
 }
 
-function originOf({ src, dest, body: { type, msg_id } }: Message): Origin {
+function originOf(
+  { src, dest, body: { type, msg_id } }: Message<{ type: string } & BodyIds>,
+): Origin {
   return { src, dest, type, msgId: msg_id ?? undefined };
 }
 

@@ -19,7 +19,7 @@
  * @module
  */
 import { type Body, decode, type Message } from "./message.ts";
-import { type LogLevel, Node, type NodeOptions } from "./node.ts";
+import { type AnyNode, type LogLevel, Node, type NodeOptions } from "./node.ts";
 import {
   type Chooser,
   maelstromServices,
@@ -94,7 +94,7 @@ export class TestNode {
    * @param options The node's options, its id, services.
    * @throws {RangeError} One of the node's options is out of range.
    */
-  constructor(setUp: (node: Node) => void, options: TestNodeOptions = {}) {
+  constructor(setUp: (node: AnyNode) => void, options: TestNodeOptions = {}) {
     const {
       nodeId = "n1",
       nodeIds = ["n1", "n2", "n3"],

@@ -332,6 +332,31 @@ Deno.test("what is no message is not sent, and the error says why", async () => 
   ]);
 });
 
+Deno.test("a reply that can't be sent is an indefinite error, as its handler has done its work", () => {
+  const node = new Node();
+  const sent: Json[] = [];
+  let full = false;
+  node.connect({
+    send: (line) => {
+      if (full) {
+        full = false;
+        throw new RpcError(ErrorCode.temporarilyUnavailable, "full");
+      }
+      sent.push(JSON.parse(line));
+    },
+  });
+  const receive = (body: Json) =>
+    node.receive(JSON.stringify({ src: "c1", dest: "n1", body }));
+  receive({ type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] });
+  node.on("add", () => {
+    full = true;
+    return {};
+  });
+  receive({ type: "add", msg_id: 2 });
+  assertEquals(errorOf(sent.slice(1)), [13, "RpcError: full"]);
+  assertEquals(node.stats().failures, 1);
+});
+
 Deno.test("an Error that is returned counts as thrown", async () => {
   const { node, request, sent } = setUp();
   const refusal = new RpcError(ErrorCode.preconditionFailed, "no");
@@ -390,7 +415,7 @@ Deno.test("a result that is no body is error 13 that says so, sync or async, eve
   assertEquals(node.stats().failures, 2 * wrong.length);
   logged.length = 0;
   assertEquals(request({ type: "sync" }), []);
-  assertStringIncludes(logged[0]![1], 'the handler of "sync" failed');
+  assertStringIncludes(logged[0]![1], 'the reply to "sync" failed');
 });
 
 Deno.test("an object of any class is a body: its own fields are sent", () => {
@@ -992,6 +1017,7 @@ Deno.test("an onReap that throws, or a transport that refuses init_ok, harms not
   clock.advance(2000);
   assertEquals(node.stats().reaped, 1);
   assertEquals(logged, [
+    'the reply to "init" failed: RpcError: full',
     "a reply failed: RpcError: full",
     "onReap failed: Error: bad report",
   ]);

@@ -1,5 +1,25 @@
 /** What must compile, checked by `deno check`; and what must not, by `@ts-expect-error`. */
-import { type Message, Node, type NodeOptions, RpcError } from "../lib/mod.ts";
+import {
+  type AnyNode,
+  type BroadcastProtocol,
+  callbacks,
+  type CounterProtocol,
+  type EchoProtocol,
+  type GSetProtocol,
+  type KafkaProtocol,
+  type KvProtocol,
+  type ListAppendOperation,
+  type Message,
+  Node,
+  type NodeOptions,
+  RpcError,
+  type TsoProtocol,
+  type TxnListAppendProtocol,
+  type TxnRwRegisterProtocol,
+  type UniqueIdsProtocol,
+} from "../lib/mod.ts";
+import { Simulation } from "../lib/sim/mod.ts";
+import { serve } from "../lib/stdio/mod.ts";
 import { TestNode, type TestNodeOptions } from "../lib/testing.ts";
 
 interface Read {
@@ -67,4 +87,110 @@ Deno.test("types: an option may be undefined, which is as good as absent", () =>
   node.rpc("n2", { type: "x" }, { signal, timeoutMs }).catch(() => {});
   node.rpc("n2", { type: "x" }, undefined).catch(() => {});
   new RpcError(11, "busy", { details: undefined });
+});
+
+/** What a node handles, and what it asks others besides. */
+interface Sums {
+  sum: { request: { of: number[]; scale?: number }; reply: { sum: number } };
+  ping: { request: Record<never, never>; reply: void };
+}
+type Asked = Sums & KvProtocol;
+
+Deno.test("types: a node's protocol says what handlers are given and return, and what RPCs hold and resolve with", () => {
+  void ((node: Node<Sums, Asked>) => {
+    node.on("sum", ({ src, body }) => {
+      const { of, scale = 1, msg_id } = body;
+      void [src.length, msg_id?.toFixed()];
+      return { sum: of.reduce((a, b) => a + b, 0) * scale };
+    });
+    node.on("sum", async ({ body: { of } }) => {
+      const { sum } = await node.rpc("n2", { type: "sum", of, scale: 2 });
+      const { value } = await node.rpc("lin-kv", { type: "read", key: of });
+      return { type: "sum_of_others", sum: sum + Number(value) };
+    });
+    node.on("ping", () => {});
+    node.on("sum", (request) => {
+      node.reply(request, { sum: 0 });
+      throw new RpcError(11, "answered already");
+    });
+    node.send("n2", { type: "ping" });
+    node.rpc("n2", { type: "sum", of: [] }, (error, reply) => {
+      if (!error) reply!.sum.toFixed();
+    }, { timeoutMs: 5 });
+    node.rpc("lin-kv", { type: "cas", key: 1, from: 2, to: 3 });
+
+    // @ts-expect-error no such field in the request
+    node.on("sum", ({ body: { off } }) => ({ sum: off }));
+    // @ts-expect-error a field of the reply is missing
+    node.on("sum", () => ({}));
+    // @ts-expect-error a field of the reply is misspelt
+    node.on("sum", () => ({ summ: 1 }));
+    // @ts-expect-error a field of the reply is of another type
+    node.on("sum", () => ({ sum: "1" }));
+    // @ts-expect-error nothing is replied
+    node.on("sum", () => {});
+    // @ts-expect-error nothing is replied, later
+    node.on("sum", async () => await Promise.resolve());
+    // @ts-expect-error there is no such type
+    node.on("summ", () => ({ sum: 1 }));
+    // @ts-expect-error that is asked of others
+    node.on("cas", () => ({}));
+    // @ts-expect-error there is no such type
+    node.rpc("n2", { type: "summ", of: [] });
+    // @ts-expect-error there is no such type
+    node.send("n2", { type: "pong" });
+    // @ts-expect-error a field is missing
+    node.rpc("n2", { type: "sum" });
+    // @ts-expect-error a field is misspelt
+    node.rpc("n2", { type: "sum", of: [], scael: 2 });
+    // @ts-expect-error the reply has no such field
+    node.rpc("n2", { type: "sum", of: [] }).then(({ summ }) => summ);
+    // @ts-expect-error the reply has no such field
+    node.rpc("n2", { type: "sum", of: [] }, (_, reply) => reply?.summ);
+  });
+});
+
+Deno.test("types: whatever takes a node takes one with a protocol", () => {
+  const setUp = (node: Node<Sums, Asked>) => node.on("ping", () => {});
+  const any = (node: AnyNode) => node.on("any", ({ body }) => ({ ...body }));
+  void (() => {
+    const node = new Node<Sums, Asked>();
+    any(node);
+    callbacks(node);
+    serve(node, { lines: new TransformStream() });
+    new TestNode(any);
+    new TestNode(setUp).node.on("else", ({ body }) => ({ of: body.of }));
+    new Simulation({ seed: 1, setUp });
+  });
+});
+
+Deno.test("types: the protocols of Maelstrom's workloads and services", () => {
+  void (async () => {
+    new Node<EchoProtocol>().on("echo", ({ body: { echo } }) => ({ echo }));
+    new Node<UniqueIdsProtocol>().on("generate", () => ({ id: "n1-1" }));
+    const broadcast = new Node<BroadcastProtocol>();
+    broadcast.on("topology", ({ body }) => {
+      body.topology.n1?.length.toFixed();
+      return {};
+    });
+    broadcast.on("read", () => ({ messages: [1] }));
+    new Node<GSetProtocol>().on("read", () => ({ value: ["a"] }));
+    new Node<CounterProtocol>().on("add", ({ body }) => {
+      body.delta.toFixed();
+      return {};
+    });
+    const kafka = new Node<KafkaProtocol, TsoProtocol>();
+    kafka.on("poll", ({ body: { offsets } }) => {
+      const messages: [number, unknown][] = [[offsets.k ?? 0, "message"]];
+      return { msgs: { k: messages } };
+    });
+    const { ts } = await kafka.rpc("lin-tso", { type: "ts" });
+    ts.toFixed();
+    new Node<TxnListAppendProtocol>().on("txn", ({ body }) => ({
+      txn: body.txn.map((one): ListAppendOperation =>
+        one[0] === "r" ? ["r", one[1], []] : one
+      ),
+    }));
+    new Node<TxnRwRegisterProtocol>().on("txn", ({ body }) => body);
+  });
 });

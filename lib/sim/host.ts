@@ -3,7 +3,7 @@ import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
 import { decode } from "../message.ts";
-import type { Node, NodeOptions, Transport } from "../node.ts";
+import type { AnyNode, NodeOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
 import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
@@ -40,7 +40,7 @@ export interface HostOptions {
   /** The node's id. */
   id: string;
   /** Makes the node. */
-  create: (options: NodeOptions, observer: NodeObserver, host: Host) => Node;
+  create: (options: NodeOptions, observer: NodeObserver, host: Host) => AnyNode;
   /** The node's options. */
   nodeOptions: NodeOptions;
   /** Whether messages are bytes on stdin and stdout, and how. */
@@ -74,7 +74,7 @@ export class Host implements NodeObserver {
   ending = false;
   readonly #world: HostWorld;
   readonly #options: HostOptions;
-  #node: Node | undefined;
+  #node: AnyNode | undefined;
   #account: RpcAccount;
   #input: Envelope[] = [];
   #pipes: Pipes | undefined;
@@ -116,7 +116,7 @@ export class Host implements NodeObserver {
   }
 
   /** The node; `undefined` while the process is down. */
-  get node(): Node | undefined {
+  get node(): AnyNode | undefined {
     return this.#node;
   }
 
@@ -414,7 +414,7 @@ export class Host implements NodeObserver {
   }
 
   /** Serves the node on pipes. */
-  #serve(node: Node, bytes: BytesOptions): void {
+  #serve(node: AnyNode, bytes: BytesOptions): void {
     const pipes = new Pipes(
       {
         nowUs: () => this.#world.nowUs(),

@@ -1,7 +1,7 @@
 /** What always holds for a node, checked from outside while it runs. */
 import { ErrorCode, type RpcError } from "../errors.ts";
 import type { Body, Message } from "../message.ts";
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 import type { ReapReport } from "../reaper.ts";
 import { listenersOf } from "./listeners.ts";
 
@@ -341,7 +341,7 @@ export class RpcAccount {
    * @param node The node.
    * @param timer Whether it was a timer that is not of periodic work.
    */
-  turnEnded(node: Node, timer: boolean): void {
+  turnEnded(node: AnyNode, timer: boolean): void {
     const expected = this.#expected;
     this.#expected = undefined;
     if (expected !== undefined && !expected.done) {
@@ -369,7 +369,7 @@ export class RpcAccount {
    *
    * @param node The node.
    */
-  drained(node: Node): void {
+  drained(node: AnyNode): void {
     const stats = node.stats();
     if (this.pending > 0 || stats.pending > 0) {
       const [rpc] = this.#pending.values();

@@ -23,6 +23,7 @@
 export { EventQueue } from "../event_queue.ts";
 export type { Body, Message } from "../message.ts";
 export type {
+  AnyNode,
   Handler,
   HandlerResult,
   LogLevel,

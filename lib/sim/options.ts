@@ -1,5 +1,5 @@
 /** What a simulation is given, and what it comes to. */
-import type { Node, NodeOptions } from "../node.ts";
+import type { AnyNode, Node, NodeOptions } from "../node.ts";
 import { type Fault, type FaultKind, planFaults } from "./fault.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
 import type { NetworkOptions } from "./network.ts";
@@ -27,7 +27,7 @@ export interface Check {
    * @param nowMs The simulated time.
    * @returns What is wrong, if something is.
    */
-  check(nodes: ReadonlyMap<string, Node>, nowMs: number): string | undefined;
+  check(nodes: ReadonlyMap<string, AnyNode>, nowMs: number): string | undefined;
 }
 
 /** Options of a {@linkcode Simulation}. */
@@ -41,7 +41,7 @@ export interface SimulationOptions {
    */
   nodes?: number;
   /** Sets up a node: its handlers, its periodic work. The function that your `main.ts` uses. */
-  setUp: (node: Node, process: SimulatedProcess) => void;
+  setUp: (node: AnyNode, process: SimulatedProcess) => void;
   /** Options of the nodes; the clock is the simulation's. */
   nodeOptions?: Omit<NodeOptions, "clock">;
   /**

@@ -1,7 +1,7 @@
 /** A cluster of real nodes, clients and services in virtual time. */
 import { EventQueue } from "../event_queue.ts";
 import type { Message } from "../message.ts";
-import { Node } from "../node.ts";
+import { type AnyNode, Node } from "../node.ts";
 import { Client, type PlannedOperation } from "./client.ts";
 import { type Envelope, messageOf, seal } from "./envelope.ts";
 import type { Fault } from "./fault.ts";
@@ -305,7 +305,7 @@ export class Simulation {
   }
 
   #runChecks(checks: readonly Check[]): void {
-    const nodes = new Map<string, Node>();
+    const nodes = new Map<string, AnyNode>();
     for (const { id, node } of this.#hosts.values()) {
       if (node) nodes.set(id, node);
     }

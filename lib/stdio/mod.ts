@@ -3,7 +3,7 @@
  *
  * @module
  */
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 import * as deno from "./deno.ts";
 import { serveOn, type ServeOptions } from "./serve.ts";
 
@@ -32,6 +32,6 @@ export type { ServeOptions };
  * @param options The line splitter, limits, log.
  * @returns The exit code: 0, or 1 when stdout was closed.
  */
-export function serve(node: Node, options: ServeOptions): Promise<number> {
+export function serve(node: AnyNode, options: ServeOptions): Promise<number> {
   return serveOn(node, options, deno);
 }

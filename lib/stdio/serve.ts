@@ -1,5 +1,5 @@
 /** Runs a node on an inbox and an outbox. */
-import type { LogLevel, Node } from "../node.ts";
+import type { AnyNode, LogLevel } from "../node.ts";
 import { type EventLoop, withTimeout } from "./event_loop.ts";
 import { Inbox, type Input } from "./inbox.ts";
 import { Outbox, type Output } from "./outbox.ts";
@@ -56,7 +56,7 @@ export interface Runtime {
 
 /** What is served: a node, or what stands between. */
 export type ServedNode = Pick<
-  Node,
+  AnyNode,
   "close" | "connect" | "receive" | "reject" | "stats"
 >;
 

@@ -1,14 +1,14 @@
 /** The exercise's messages: they make pending callbacks, and what becomes of them, visible. */
 import { ErrorCode, RpcError } from "../errors.ts";
 import type { Body } from "../message.ts";
-import type { Node, SendBody } from "../node.ts";
+import type { AnyNode, SendBody } from "../node.ts";
 
 /**
  * Sets the handlers of `echo`, `pending_count`, `send_fire_forget` and `stats`.
  *
  * @param node The node.
  */
-export function callbacks(node: Node): void {
+export function callbacks(node: AnyNode): void {
   node.on("echo", ({ body }) => ({ echo: body.echo }));
   node.on("pending_count", () => ({ count: node.pendingCount }));
   node.on("send_fire_forget", ({ body: { target, payload } }) => {
