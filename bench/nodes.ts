@@ -53,7 +53,11 @@ async function exists(path: string, hint: string): Promise<void> {
 /** All there is, in the order in which it is shown. */
 export const nodes: Record<string, NodeProgram> = {
   "gyre": {
-    command: [...run, "--v8-flags=--max-semi-space-size=8", "main.ts"], // as `deno task start` does
+    command: [
+      ...run,
+      "--v8-flags=--max-semi-space-size=8,--expose-gc",
+      "main.ts",
+    ], // as `deno task start` does
   },
   "gyre compiled": {
     command: [`${root}dist/gyre`],

@@ -342,6 +342,68 @@ async function lateness(load: string, probes: number): Promise<Sample> {
   return sample;
 }
 
+/** How a process is kept from running when it should. */
+const hindrances = ["idle", "busy machine", "stopped"];
+
+/** Keeps every core busy, twice over; ends it. */
+function load(): () => void {
+  const hogs = Array.from(
+    { length: navigator.hardwareConcurrency },
+    () =>
+      new Deno.Command("sh", { args: ["-c", "while :; do :; done"] }).spawn(),
+  );
+  return () => hogs.forEach((hog) => hog.kill());
+}
+
+const now = () => performance.timeOrigin + performance.now();
+
+/** Waits without letting go of the processor. */
+function waitUntil(time: number): void {
+  while (now() < time);
+}
+
+/** How many RPCs are timed out though their replies could be read 1 ms before their deadlines. */
+export async function inTime(variant: string, count: number): Promise<Sample> {
+  const [hindrance, reads] = variant.split(", ");
+  const child = await Child.start([
+    ...run,
+    "bench/timeouts.ts",
+    ...(reads === "threads" ? ["threads"] : []),
+  ]);
+  child.exchange(init);
+  for (let i = 0; i < 100; i++) child.exchange(encoder.encode(echo(i)));
+  await sleep(200); // sockets have taken over, where they can
+  const unload = hindrance === "busy machine" ? load() : () => {};
+  const readable = new Set<number>();
+  try {
+    for (let id = 0; id < count; id++) {
+      const request = line({ type: "ask", msg_id: id, id, delay: 20 });
+      const [rpc, answer] = decoder.decode(
+        child.exchange(encoder.encode(request)),
+      ).trim().split("\n").map((line) => JSON.parse(line));
+      const reply = encoder.encode(
+        line({ type: "echo_ok", in_reply_to: rpc.body.msg_id }, "n2"),
+      );
+      const { deadline } = answer.body;
+      if (hindrance === "stopped") child.signal("SIGSTOP");
+      waitUntil(deadline - 1 - Math.random() * 4);
+      await child.write(reply);
+      if (now() <= deadline - 1) readable.add(id);
+      await sleep(10 + Math.random() * 50);
+      if (hindrance === "stopped") child.signal("SIGCONT");
+      await sleep(20);
+    }
+  } finally {
+    unload();
+  }
+  const { missed } = ask<{ missed: number[] }>(child, "missed");
+  await child.end();
+  return {
+    "readable in time": readable.size,
+    "timed out all the same": missed.filter((id) => readable.has(id)).length,
+  };
+}
+
 const benchmarks: Record<string, Benchmark> = {
   "echo-200k": {
     title:
@@ -415,6 +477,14 @@ const benchmarks: Record<string, Benchmark> = {
     ceilings: false,
     variants: Object.keys(loads),
     run: lateness,
+  },
+  "in-time": {
+    title:
+      "200 RPCs whose replies are written 1 to 5 ms before their deadlines, on an idle machine, on one whose cores are all busy, and while the process is stopped until after the deadline: how many replies could be read 1 ms before the deadline, and how many of these RPCs are timed out all the same. stdin is read by sockets, or by threads, as where Deno can't do better.",
+    count: 200,
+    ceilings: false,
+    variants: hindrances.flatMap((name) => [name, `${name}, threads`]),
+    run: inTime,
   },
   "growth": {
     title: "CPU per echo as the messages grow from 10,000 to 10,000,000.",

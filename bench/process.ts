@@ -114,6 +114,11 @@ export class Child {
     }
   }
 
+  /** Sends the process a signal. */
+  signal(name: Deno.Signal): void {
+    this.#process.kill(name);
+  }
+
   /** Ends the input and waits for the process. */
   async end(): Promise<void> {
     this.#stdin.close();

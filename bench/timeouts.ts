@@ -1,7 +1,9 @@
 /**
- * A node that times its own timeouts. Each `probe` sends an RPC that no one
+ * A node that tells of its own timeouts. Each `probe` sends an RPC that no one
  * answers and sets a bare `setTimeout` of the same delay; `lateness` answers
- * with how late, in ms, each of them was.
+ * with how late, in ms, each of them was. Each `ask` sends an RPC and answers
+ * with its deadline, in ms since 1970; `missed` answers with the ids of those
+ * that timed out. With the argument `threads` stdin is read by threads for good.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import { callbacks, Node } from "../lib/mod.ts";
@@ -11,6 +13,7 @@ const node = new Node();
 callbacks(node);
 const rpc: number[] = [];
 const bare: number[] = [];
+const missed: number[] = [];
 
 node.on<{ delay: number }>("probe", ({ body: { delay } }) => {
   const deadline = performance.now() + delay;
@@ -20,4 +23,16 @@ node.on<{ delay: number }>("probe", ({ body: { delay } }) => {
 });
 node.on("lateness", () => ({ rpc, bare }));
 
-Deno.exit(await serve(node, { lines: new TextLineStream() }));
+node.on<{ delay: number; id: number }>("ask", ({ body: { delay, id } }) => {
+  const deadline = performance.timeOrigin + performance.now() + delay;
+  node.rpc("n2", { type: "echo" }, (error) => {
+    if (error) missed.push(id);
+  }, { timeoutMs: delay });
+  return { deadline };
+});
+node.on("missed", () => ({ missed }));
+
+const input = Deno.args.includes("threads")
+  ? { read: (buffer: Uint8Array) => Deno.stdin.read(buffer) }
+  : Deno.stdin;
+Deno.exit(await serve(node, { lines: new TextLineStream(), input }));

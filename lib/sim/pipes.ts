@@ -153,13 +153,12 @@ export class Pipes {
   /** What the process has of a runtime. */
   get runtime(): Runtime {
     return {
-      stdin: { read: (buffer) => this.#startRead(buffer) },
+      stdin: { prompt: true, read: (buffer) => this.#startRead(buffer) },
       stdout: { write: (bytes) => this.#startWrite(bytes) },
       onSignals: () => ({ received: this.#signal.promise, stop: () => {} }),
       eventLoop: {
         soon: (fn) => this.#do(this.#nextTurn, fn),
         setTimer: (fn, delayMs) => this.#setTimer(fn, delayMs),
-        otherThreads: () => Promise.resolve(),
       },
     };
   }

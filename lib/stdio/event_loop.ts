@@ -15,8 +15,6 @@ export interface EventLoop {
    * @returns Cancels it.
    */
   setTimer(fn: () => void, delayMs: number): () => void;
-  /** Resolves once the threads that read have had their turn: one that had something to read has read it. */
-  otherThreads(): Promise<void>;
 }
 
 /** Resolves in the next turn of the event loop. */

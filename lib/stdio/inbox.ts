@@ -10,22 +10,25 @@ export interface Input {
    * @returns How many bytes were read; `null` at the end of the input.
    */
   read(buffer: Uint8Array): Promise<number | null>;
+  /**
+   * Whether a read that still waits after a timer of 0 ms has nothing to read.
+   * Otherwise another thread makes the reads, at its own pace.
+   *
+   * @default {false}
+   */
+  readonly prompt?: boolean;
 }
 
-const READ_BYTES = 65_536;
+/** How much is read at once: one byte more than a pipe holds, so that a read which isn't full has emptied it. */
+export const READ_BYTES = 65_537;
 const NEWLINE = 10;
 /** A byte order mark, in UTF-8. */
 const BOM = [0xef, 0xbb, 0xbf];
 /**
- * Reads are made by another thread. On a busy machine it was seen to take 13 ms
- * until one that had something to read was done, and the process to stand still
- * for 100 ms. So where a timer was late by `LOOK_MS` or more, a read that waits
- * shows that the pipe is empty only when it still waits after so many looks ...
+ * A read that still waits after so many ms shows that the pipe is empty, where
+ * another thread makes the reads. How often that is wrong:
+ * `deno task bench:pipe in-time`.
  */
-const LOOKS_WHEN_LATE = 8;
-/** ... or, if the read before it left the pipe with more, always after so many, ... */
-const LOOKS_FOR_MORE = 50;
-/** ... this many ms apart. */
 const LOOK_MS = 4;
 
 /** Options of an {@linkcode Inbox}. */
@@ -63,8 +66,6 @@ export class Inbox {
   #emptied = 0;
   /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
   #waiter: { since: number; resolve: () => void } | undefined;
-  /** How many looks show that the pipe is empty. */
-  #looksNeeded = 1;
   #looking: Promise<void> | undefined;
 
   constructor(options: InboxOptions) {
@@ -84,12 +85,9 @@ export class Inbox {
   /**
    * Resolves once the pipe is known to have been empty at some moment since
    * the call, and what had been read by then has been handled.
-   *
-   * @param lateMs By how much the caller's timer was late: the process may not have run.
    */
-  caughtUp(lateMs: number): Promise<void> {
+  caughtUp(): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#looksNeeded = lateMs < LOOK_MS ? 1 : LOOKS_WHEN_LATE;
     this.#waiter = { since: this.#begun, resolve };
     this.#look();
     return promise;
@@ -105,27 +103,19 @@ export class Inbox {
     if (this.#reading && this.#waiter) this.#looking ??= this.#lookOn();
   }
 
-  /** Looks until the waiter can go. All that was read two turns ago is handled. */
+  /** Looks until the waiter can go. What was read before the last turn is handled. */
   async #lookOn(): Promise<void> {
-    const { loop } = this.#options;
-    let begun = 0;
-    let looks = 0;
+    const { input, loop } = this.#options;
     while (this.#reading && this.#waiter) {
-      if (begun !== this.#begun) looks = 0;
-      begun = this.#begun;
-      await Promise.all([nextTurn(loop), loop.otherThreads()]);
+      const begun = this.#begun;
+      await sleep(loop, input.prompt ? 0 : LOOK_MS);
       await nextTurn(loop);
-      const waiting = this.#reading && this.#begun === begun;
-      const enough = this.#emptied >= begun - 1
-        ? this.#looksNeeded
-        : LOOKS_FOR_MORE;
+      const waited = this.#reading && this.#begun === begun;
       if (this.#waiter === undefined) break; // stopped meanwhile
-      if (
-        (waiting && ++looks >= enough) || this.#emptied > this.#waiter.since
-      ) {
+      if (waited || this.#emptied > this.#waiter.since) {
         this.#waiter.resolve();
         this.#waiter = undefined;
-      } else if (waiting) await sleep(loop, LOOK_MS);
+      }
     }
     this.#looking = undefined;
   }

@@ -5,6 +5,7 @@
  */
 import type { AnyNode } from "../node.ts";
 import * as deno from "./deno.ts";
+import { Memory } from "./memory.ts";
 import { serveOn, type ServeOptions } from "./serve.ts";
 
 export type { Input } from "./inbox.ts";
@@ -32,6 +33,19 @@ export type { ServeOptions };
  * @param options The line splitter, limits, log.
  * @returns The exit code: 0, or 1 when stdout was closed.
  */
-export function serve(node: AnyNode, options: ServeOptions): Promise<number> {
-  return serveOn(node, options, deno);
+export async function serve(
+  node: AnyNode,
+  options: ServeOptions,
+): Promise<number> {
+  const { input = deno.stdin, output = deno.stdout } = options;
+  const memory = new Memory(() => node.pendingCount);
+  try {
+    return await serveOn(
+      node,
+      { ...options, ...deno.quicker(input, output) },
+      { ...deno, used: () => memory.used() },
+    );
+  } finally {
+    memory.stop();
+  }
 }

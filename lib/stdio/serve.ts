@@ -52,6 +52,8 @@ export interface Runtime {
   onSignals(): { received: Promise<string>; stop: () => void };
   /** Its event loop. */
   eventLoop: EventLoop;
+  /** Told of each read, and each reap: what may use memory, or free it. */
+  used?: () => void;
 }
 
 /** What is served: a node, or what stands between. */
@@ -98,13 +100,17 @@ export async function serveOn(
     loop,
     maxLineBytes,
     ready: async () => {
+      runtime.used?.();
       while (outbox.waiting > pauseBytes) await outbox.flush();
     },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
   node.connect({
     send: (line) => outbox.send(line),
-    caughtUp: (lateMs) => inbox.caughtUp(lateMs),
+    caughtUp: () => {
+      runtime.used?.();
+      return inbox.caughtUp();
+    },
   });
 
   const reader = inbox.text.pipeThrough(lines).getReader();
