@@ -29,6 +29,7 @@ const FILES = [
   "stdio/outbox",
   "stdio/log",
   "stdio/deno",
+  "stdio/memory",
   "stdio/serve",
   "message",
 ].map((name) => `lib/${name}.ts`);

@@ -1,3 +1,4 @@
+import { Inbox } from "../lib/stdio/inbox.ts";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { setImmediate } from "node:timers";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -661,6 +662,50 @@ Deno.test("one look at a read that waits shows that the pipe is empty, after a r
     assertEquals(await looks(before, false), [4]);
     assertEquals(await looks(before, true), [0]);
   }
+});
+
+Deno.test("a read that is over when the look is says nothing about the pipe: the next one is waited for", async () => {
+  const reads: ((bytes: string) => Promise<void>)[] = [];
+  const timers: (() => void)[] = [];
+  const nextTurn = () => new Promise<void>((resolve) => setTimeout(resolve, 0));
+  const inbox = new Inbox({
+    input: {
+      read: (buffer) =>
+        new Promise((resolve) =>
+          reads.push((text) => {
+            resolve(new TextEncoder().encodeInto(text, buffer).written);
+            return nextTurn();
+          })
+        ) as Promise<number>,
+    },
+    loop: {
+      soon: (fn) => fn(),
+      setTimer: (fn) => {
+        timers.push(fn);
+        return () => {};
+      },
+    },
+    maxLineBytes: 100_000,
+    ready: () => Promise.resolve(),
+    skipped: () => {},
+  });
+  const reader = inbox.text.getReader();
+  const texts: string[] = [];
+  (async () => {
+    for (;;) texts.push((await reader.read()).value!);
+  })();
+  await nextTurn();
+  let known = false;
+  inbox.caughtUp().then(() => known = true);
+  await nextTurn();
+  await reads[0]!("x".repeat(65_536) + "\n"); // all that there is room for
+  timers[0]!();
+  await nextTurn();
+  assertEquals([known, reads.length, texts.length], [false, 2, 1]);
+  await reads[1]!("reply\n");
+  timers[1]!();
+  await nextTurn();
+  assertEquals([known, texts[1]], [true, "reply\n"]);
 });
 
 Deno.test("the end comes only when a look that has begun is over", async () => {

@@ -137,6 +137,16 @@ export const FAULTS: readonly Fault[] = [
     ]],
   },
   {
+    name: "a read that waits and one that is over count alike as no more input",
+    file: INBOX,
+    changes: [[
+      "const waited = this.#reading && this.#begun === begun;",
+      "const waited = true;",
+    ]],
+    unseen:
+      "a simulated read is over before the loop's next turn; real ones take a thread's time",
+  },
+  {
     name: "of a write that took a part the rest is dropped",
     file: OUTBOX,
     changes: [[
