@@ -554,3 +554,36 @@ Deno.test("handlers of one's own randomness: the same for the same seed", async 
   assertEquals((await run(1)).hash, (await run(1)).hash);
   assert((await run(1)).hash !== (await run(2)).hash);
 });
+
+Deno.test("a handler that waits for something real is found, and the run says which request it was", async () => {
+  for (
+    const [name, wait] of [
+      ["timer", () => new Promise((resolve) => setTimeout(resolve, 1))],
+      ["digest", () => crypto.subtle.digest("SHA-256", new Uint8Array(1))],
+      ["nothing", () => new Promise(() => {})],
+    ] as const
+  ) {
+    const { violations, history } = await simulate({
+      nodes: 1,
+      operations: 10,
+      workload: echoWorkload,
+      setUp(node) {
+        node.on("echo", async ({ body }) => {
+          if (body.echo === "please echo 7") await wait();
+          return { echo: body.echo };
+        });
+      },
+    });
+    const [violation] = violations.filter(({ check }) =>
+      check === "unfinished"
+    );
+    const { index, invokedAt } = history.find(({ status }) =>
+      status === "info"
+    )!;
+    assertEquals(index, 7, name);
+    assertStringIncludes(
+      violation!.text,
+      `the handler of "echo", asked by c1 in its message 8 at ${invokedAt} ms, has not ended`,
+    );
+  }
+});

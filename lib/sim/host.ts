@@ -2,6 +2,7 @@
 import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
+import { isThenable } from "../guard.ts";
 import { decode } from "../message.ts";
 import type { Node, NodeOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
@@ -100,6 +101,8 @@ export class Host implements NodeObserver {
   #cancelWake: (() => void) | undefined;
   #timerTurn = false;
   #periodicCount = 0;
+  /** What has returned a promise that has not settled yet. */
+  #unfinished: Map<Promise<unknown>, string> = new Map();
 
   /**
    * A process that has not been started yet.
@@ -130,6 +133,7 @@ export class Host implements NodeObserver {
     this.#input = [];
     this.#caughtUp = undefined;
     this.#periodicCount = 0;
+    this.#unfinished = new Map();
     this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
     this.#node = this.#options.create(
@@ -276,14 +280,31 @@ export class Host implements NodeObserver {
     this.#wake();
   }
 
-  /** For how long, in ms, RPCs may still be pending. */
+  /** For how long, in ms, RPCs may still be pending, or handlers wait for a timer. */
   get drainsInMs(): number {
-    return this.#node === undefined ? 0 : this.#account.drainsInMs;
+    if (this.#node === undefined) return 0;
+    const waits = this.#unfinished.size > 0 &&
+      this.#timers.size > this.#periodicCount;
+    return Math.max(
+      this.#account.drainsInMs,
+      waits ? (this.#timers.nextTime - this.#nowUs()) / 1000 + 1 : 0,
+    );
   }
 
-  /** Checks that nothing is left when all is quiet. */
-  checkDrained(): void {
-    if (this.#node !== undefined) this.#account.drained(this.#node);
+  /**
+   * Checks that nothing is left when all is quiet.
+   *
+   * @returns What has not ended, if something has not.
+   */
+  checkDrained(): string | undefined {
+    if (this.#node === undefined) return undefined;
+    this.#account.drained(this.#node);
+    const [what] = this.#unfinished.values();
+    if (what === undefined) return undefined;
+    const others = this.#unfinished.size - 1;
+    return `${what}, has not ended when all is quiet${
+      others > 0 ? ` (nor have ${others} others)` : ""
+    }: it waits for something real, such as a timer or a fetch, which does not happen here, or for something that never comes`;
   }
 
   /** The `msg_id` of the message that the node sent last; another one once it has sent another. */
@@ -346,6 +367,22 @@ export class Host implements NodeObserver {
   /** Something of the node's goes on after what is running now. */
   goesOn(): void {
     this.#world.goesOn();
+  }
+
+  /**
+   * Something of the node's has returned.
+   *
+   * @param result What it returned: a promise must settle.
+   * @param what Says what it is.
+   */
+  returned(result: unknown, what: () => string): void {
+    if (!isThenable(result)) return;
+    this.#world.goesOn();
+    if (!(result instanceof Promise)) return; // to look at others may change them
+    const unfinished = this.#unfinished;
+    const ended = () => void unfinished.delete(result);
+    unfinished.set(result, `${what()} at ${this.#world.nowUs() / 1000} ms`);
+    result.then(ended, ended);
   }
 
   /**

@@ -269,7 +269,10 @@ export class Simulation {
 
   #checkNodes(): void {
     for (const host of this.#hosts.values()) {
-      host.checkDrained();
+      const unfinished = host.checkDrained();
+      if (unfinished !== undefined) {
+        this.#violated("unfinished", unfinished, host.id);
+      }
       this.#counts.late += host.node?.stats().late ?? 0;
     }
   }
