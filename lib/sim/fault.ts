@@ -43,10 +43,14 @@ export interface SlowFault extends FaultWindow {
 export interface PartitionFault extends FaultWindow {
   /** "partition". */
   kind: "partition";
-  /** How the cluster is cut; {@linkcode PartitionFault.drops} follows from it. */
+  /** How the cluster is cut. */
   shape: PartitionShape;
-  /** By receiving node: the nodes that it hears nothing from. */
-  drops: Record<string, string[]>;
+  /**
+   * By receiving node: the nodes that it hears nothing from.
+   *
+   * @default as the shape cuts the nodes in the order of their ids
+   */
+  drops?: Record<string, string[]>;
 }
 
 /**
@@ -155,10 +159,10 @@ const SHAPES: readonly PartitionShape[] = [
  * import { partitionDrops } from "@gyre/node/sim";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(partitionDrops("single", ["n1", "n2", "n3"]), {
- *   n1: ["n2", "n3"],
- *   n2: ["n1"],
- *   n3: ["n1"],
+ * assertEquals(partitionDrops("single", ["n0", "n1", "n2"]), {
+ *   n0: ["n1", "n2"],
+ *   n1: ["n0"],
+ *   n2: ["n0"],
  * });
  * ```
  *
@@ -219,6 +223,32 @@ export function planFaults(
     })
   );
   return faults.sort((a, b) => a.at - b.at);
+}
+
+/**
+ * Plans what goes wrong after everything else, while only some of the nodes
+ * are to be well: each of the others crashes, stands still, or is cut off.
+ *
+ * @param random Where it comes from.
+ * @param kinds What may go wrong with them.
+ * @param nodes All nodes' ids.
+ * @param others Those that are not to be well.
+ * @param window When.
+ */
+export function planRecovery(
+  random: Random,
+  kinds: readonly ("crash" | "pause" | "partition")[],
+  nodes: readonly string[],
+  others: readonly string[],
+  window: FaultWindow,
+): Fault[] {
+  return others.map((node) => {
+    const kind = random.pick(kinds);
+    if (kind !== "partition") return { kind, ...window, node };
+    const all = [node, ...nodes.filter((other) => other !== node)];
+    const shape = "single";
+    return { kind, ...window, shape, drops: partitionDrops(shape, all) };
+  });
 }
 
 function planFault(

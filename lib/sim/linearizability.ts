@@ -1,4 +1,5 @@
 /** Whether a history can be explained by operations that each happened at one moment. */
+import { ErrorCode } from "../errors.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
 import { canonical } from "./services.ts";
 
@@ -14,6 +15,14 @@ export interface SequentialModel<State> {
    * @returns The state after it; `undefined` when it can't have had its result in that state.
    */
   step(state: State, entry: HistoryEntry): State | undefined;
+  /**
+   * Whether an operation's refusal says something of the state, such as that a
+   * key does not exist: then {@linkcode SequentialModel.step} is asked about
+   * it, too. By default no refusal does.
+   *
+   * @param entry An operation whose status is "fail".
+   */
+  tells?(entry: HistoryEntry): boolean;
 }
 
 /** What a search came to. */
@@ -45,8 +54,9 @@ interface Moment {
  * with Lowe's just-in-time linearization and memory of configurations that
  * were seen ("Testing for linearizability", 2017), laid out as in Porcupine.
  *
- * Operations that failed are left out; those of which nobody knows may have
- * happened at any time since, or never. What happened at the same instant
+ * Operations that failed are left out, unless the model says that the refusal
+ * tells something; those of which nobody knows may have happened at any time
+ * since, or never. What happened at the same instant
  * counts as concurrent.
  *
  * @example
@@ -74,7 +84,11 @@ export function isLinearizable<State>(
   model: SequentialModel<State>,
   maxSteps = 1_000_000,
 ): LinearizabilityResult {
-  const first = momentsOf(history.filter(({ status }) => status !== "fail"));
+  const first = momentsOf(
+    history.filter((entry) =>
+      entry.status !== "fail" || model.tells?.(entry) === true
+    ),
+  );
   const head: Moment = { ...first.sentinel };
   if (head.next) head.next.previous = head;
   const linearized = new Uint32Array(Math.ceil(first.count / 32));
@@ -128,7 +142,7 @@ function momentsOf(
   const moments: Moment[] = [];
   history.forEach((entry, number) => {
     const common = { entry, number, previous: undefined, next: undefined };
-    const time = entry.status === "ok" ? entry.completedAt : Infinity;
+    const time = entry.status === "info" ? Infinity : entry.completedAt;
     const end: Moment = { ...common, end: undefined, time };
     moments.push({ ...common, end, time: entry.invokedAt }, end);
   });
@@ -167,11 +181,22 @@ function unlift(moment: Moment): void {
 
 /**
  * A register with `read`, `write` and `cas`, whose value is `[from, to]`; it
- * holds `null` at the beginning.
+ * holds `null` at the beginning, which is as good as not being there. Only a
+ * register that is not there may be refused with error 20, and only a `cas`
+ * that does not match with 22.
  */
 export const registerModel: SequentialModel<unknown> = {
   initial: null,
-  step(state, { f, value, result, status }) {
+  tells: ({ code }) =>
+    code === ErrorCode.keyDoesNotExist || code === ErrorCode.preconditionFailed,
+  step(state, { f, value, result, status, code }) {
+    if (status === "fail") {
+      const refusable = code === ErrorCode.keyDoesNotExist
+        ? f !== "write" && state === null
+        : f === "cas" &&
+          canonical((value as [unknown, unknown])[0]) !== canonical(state);
+      return refusable ? state : undefined;
+    }
     switch (f) {
       case "read":
         return status !== "ok" || canonical(result) === canonical(state)
@@ -199,6 +224,13 @@ export function checkRegisters(
   history: readonly HistoryEntry[],
   maxSteps = 1_000_000,
 ): Finding[] {
+  if (history.length === 0) {
+    return [{
+      check: "linearizable",
+      outcome: "unknown",
+      text: "no operations",
+    }];
+  }
   const keys = new Map<string, HistoryEntry[]>();
   for (const entry of history) {
     const key = canonical(entry.key);
@@ -231,12 +263,13 @@ function describe(
     case "pass":
       return `key ${key}: ${count} operations in ${steps} steps`;
     case "unknown":
-      return `key ${key}: nothing found in ${steps} steps, the limit 'maxSteps': this is no pass`;
+      return `key ${key}: nothing found in ${steps} steps, the limit 'maxSteps'`;
     case "fail": {
-      const { index, f, value, result } = stuckAt!;
-      return `key ${key}: no order explains its ${count} operations; none got past operation ${index}, ${f} ${
-        canonical(f === "read" ? result : value)
-      }`;
+      const { index, f, value, result, status, error } = stuckAt!;
+      const what = f === "read" && status === "ok" ? result : value;
+      return `key ${key}: no order explains its ${count} operations; none got past operation ${index}, ${f}${
+        what === undefined ? "" : ` ${canonical(what)}`
+      }${status === "fail" ? `, refused with ${error}` : ""}`;
     }
   }
 }

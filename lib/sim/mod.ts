@@ -43,7 +43,9 @@ export {
   checkCounter,
   checkEcho,
   checkSet,
+  checkSucceeded,
   checkUniqueIds,
+  type ReadOptions,
 } from "./checkers.ts";
 export { diagram } from "./diagram.ts";
 export {
@@ -91,9 +93,16 @@ export {
   SeqKv,
   type Service,
 } from "./services.ts";
+export {
+  type Topology,
+  topology,
+  TOPOLOGY_SHAPES,
+  type TopologyShape,
+} from "./topology.ts";
 export { shrink, type Shrunk } from "./shrink.ts";
 export type {
   Check,
+  Outcome,
   SimulatedProcess,
   SimulationCounts,
   SimulationOptions,

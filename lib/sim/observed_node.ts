@@ -86,7 +86,9 @@ export function observed(
         this.#observer.returned(
           result,
           () =>
-            `the handler of ${JSON.stringify(type)}, asked by ${request.src} in its message ${request.body.msg_id}`,
+            `the handler of ${
+              JSON.stringify(type)
+            }, asked by ${request.src} in its message ${request.body.msg_id}`,
         );
         return result as HandlerResult;
       });

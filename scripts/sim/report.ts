@@ -108,7 +108,7 @@ export function shrunkText(
 ): string {
   const { onlyFaults, onlyOperations } = options;
   const left = result.faults.filter((_, i) => onlyFaults?.includes(i) ?? true);
-  const asked = result.history.filter(({ final }) => !final);
+  const asked = result.history.filter(({ final, probe }) => !final && !probe);
   return [
     `Shrunk in ${runs} runs to ${plural(options.nodes!, "node")}, ${
       plural(left.length, "fault")
