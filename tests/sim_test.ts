@@ -7,6 +7,7 @@ import {
 } from "@std/assert";
 import { callbacks, type Node } from "../lib/mod.ts";
 import {
+  broadcastWorkload,
   callbacksWorkload,
   echoWorkload,
   type Fault,
@@ -567,7 +568,7 @@ Deno.test(
     for (
       const [name, wait] of [
         ["timer", () => new Promise((resolve) => setTimeout(resolve, 1))],
-        ["digest", () => crypto.subtle.digest("SHA-256", new Uint8Array(1))],
+        ["immediate", () => new Promise((resolve) => setImmediate(resolve))],
         ["nothing", () => new Promise(() => {})],
       ] as const
     ) {
@@ -596,3 +597,47 @@ Deno.test(
     }
   },
 );
+
+Deno.test("messages for each operation, latencies, and the time until all know", async () => {
+  const { metrics, outcome } = await simulate({
+    nodes: 4,
+    operations: 50,
+    network: { latency: { distribution: "constant", meanMs: 10 } },
+    workload: {
+      ...broadcastWorkload,
+      generate: (_, index) =>
+        index % 2 ? { f: "read" } : { f: "add", value: index },
+    },
+    setUp(node) {
+      const messages = new Set<unknown>();
+      node.on("topology", () => ({}));
+      node.on("broadcast", async ({ body: { message } }) => {
+        messages.add(message);
+        for (const peer of node.nodeIds) {
+          if (peer === node.nodeId) continue;
+          await node.rpc(peer, { type: "know", message });
+        }
+        await node.rpc("lin-tso", { type: "ts" });
+        return {};
+      });
+      node.on("know", ({ body }) => {
+        messages.add(body.message);
+        return {};
+      });
+      node.on("read", () => ({ messages: [...messages] }));
+    },
+  });
+  assertEquals(outcome, "pass");
+  const { "until all know": known, ...latencies } = metrics.latencies;
+  assertEquals({ ...metrics, latencies }, {
+    operations: 50,
+    // An add takes three RPCs to nodes and one to a service; a read none.
+    messagesPerOperation: { all: 6, betweenNodes: 3, withServices: 1 },
+    latencies: {
+      add: { count: 25, medianMs: 80, p99Ms: 80, maxMs: 80 },
+      read: { count: 25, medianMs: 0, p99Ms: 0, maxMs: 0 },
+    },
+  });
+  assertEquals(known!.count, 25);
+  assert(known!.maxMs < 80);
+});

@@ -80,6 +80,11 @@ export {
   registerModel,
   type SequentialModel,
 } from "./linearizability.ts";
+export type {
+  LatencySummary,
+  MessageCounts,
+  SimulationMetrics,
+} from "./metrics.ts";
 export type { NetworkOptions } from "./network.ts";
 export type { BytesOptions } from "./pipes.ts";
 export { Random } from "./random.ts";

@@ -8,6 +8,7 @@ import {
   planRecovery,
 } from "./fault.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
+import type { SimulationMetrics } from "./metrics.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { BytesOptions } from "./pipes.ts";
 import { Random } from "./random.ts";
@@ -221,6 +222,8 @@ export interface SimulationResult {
   faults: Fault[];
   /** Messages, RPCs and operations, counted. */
   counts: SimulationCounts;
+  /** Messages for each operation, and latencies. */
+  metrics: SimulationMetrics;
   /** How much time was simulated, in ms. */
   simulatedMs: number;
 }

@@ -80,7 +80,7 @@ export class Recovery {
       return [{
         node,
         text:
-          `${node} makes no progress after the faults: "${f}" does not succeed, operation ${last?.index} the last of ${tries} tried: ${
+          `${node} makes no progress after the faults: ${tries} operations were tried, the last was ${f}, operation ${last?.index}: ${
             last?.error ?? "no answer yet"
           }`,
       }];

@@ -9,6 +9,7 @@ import type { Fault } from "./fault.ts";
 import type { Finding, HistoryEntry, Operation } from "./history.ts";
 import { Host, type HostWorld } from "./host.ts";
 import type { Invariant } from "./invariants.ts";
+import { latenciesOf, type MessageCounts, metricsOf } from "./metrics.ts";
 import { nextMacrotask } from "./macrotask.ts";
 import { Network } from "./network.ts";
 import { observed } from "./observed_node.ts";
@@ -93,6 +94,12 @@ export class Simulation {
     ok: 0,
     failed: 0,
     unknown: 0,
+  };
+  /** Messages that were sent while clients asked. */
+  readonly #sentMeanwhile: MessageCounts = {
+    all: 0,
+    betweenNodes: 0,
+    withServices: 0,
   };
   #nowUs = 0;
   #endUs = 0;
@@ -186,6 +193,10 @@ export class Simulation {
       history: this.#history,
       faults: this.#faults,
       counts: this.#counts,
+      metrics: metricsOf(this.#history, this.#sentMeanwhile, {
+        ...latenciesOf(this.#history),
+        ...this.#options.workload?.latencies?.(this.#history),
+      }),
       simulatedMs: this.#nowUs / 1000,
     };
   }
@@ -603,6 +614,7 @@ export class Simulation {
     const { src, dest } = envelope;
     if (dest === SET_UP_CLIENT) return this.#carrySetUp(envelope);
     this.#sent(envelope);
+    this.#measure(src, dest);
     if (
       envelope.message?.body.in_reply_to !== undefined &&
       this.#hosts.has(dest) && this.#network.strays()
@@ -619,6 +631,17 @@ export class Simulation {
       const us = this.#network.latencyUs(src, dest, client);
       this.#at(this.#nowUs + us, () => this.#deliver(envelope, !doubled));
     }
+  }
+
+  /** Counts a message that is sent while clients ask. */
+  #measure(src: string, dest: string): void {
+    const { durationMs = 10_000 } = this.#options;
+    if (!this.#isReady || this.#nowUs >= durationMs * 1000) return;
+    const counts = this.#sentMeanwhile;
+    counts.all++;
+    if (this.#clients.has(src) || this.#clients.has(dest)) return;
+    const isOne = this.#services.has(src) || this.#services.has(dest);
+    counts[isOne ? "withServices" : "betweenNodes"]++;
   }
 
   /** Lets a reply arrive from a sender that was not asked. */

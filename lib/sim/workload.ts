@@ -50,6 +50,12 @@ export interface Workload {
   /** An operation that is asked of every node at the end, when all is quiet. */
   final?(): Operation;
   /**
+   * What else there is to measure, by name, in ms, besides how long operations take.
+   *
+   * @param history All operations, in the order in which they were invoked.
+   */
+  latencies?(history: readonly HistoryEntry[]): Record<string, number[]>;
+  /**
    * Checks a whole history.
    *
    * @param history All operations, in the order in which they were invoked.

@@ -6,6 +6,7 @@ import {
   checkUniqueIds,
 } from "./checkers.ts";
 import { checkRegisters } from "./linearizability.ts";
+import { untilAllKnow } from "./metrics.ts";
 import type { Workload } from "./workload.ts";
 
 /** How many keys `lin-kv` uses at the same time, and for how many operations. */
@@ -121,6 +122,7 @@ export const gSetWorkload: Workload = {
     f === "add" ? { type: "add", element: value } : { type: "read" },
   probe: (_, number) => [{ f: "add", value: PROBED + number }, { f: "read" }],
   final: () => ({ f: "read" }),
+  latencies: (history) => ({ "until all know": untilAllKnow(history) }),
   check: (history) => checkSet(history),
 };
 
