@@ -155,7 +155,7 @@ Deno.test("a node that restarts and counts from 0 again takes them for replies t
   assertEquals(violations[0]?.check, "replies-checked");
   assertStringIncludes(
     violations[0]!.text,
-    "to n2 is settled by a reply to another one, sent before it: 'firstMsgId'",
+    "to n1 is settled by a reply to another one, sent before it: 'firstMsgId'",
   );
 });
 

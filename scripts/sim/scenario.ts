@@ -55,7 +55,10 @@ export function plan(choices: Choices): Planned {
     distribution: random.pick(["constant", "uniform", "exponential"]),
     meanMs: random.pick(many ? [20, 100] : [0, 1, 5, 20, 100]),
   };
-  const rpcTimeoutMs = random.pick(many ? [100] : [100, 500, 2000, 2000.5]);
+  const rpcTimeoutMs = Math.max(
+    random.pick(many ? [100] : [100, 500, 2000, 2000.5]),
+    many ? 0 : 5 * latency.meanMs, // else nothing would ever succeed
+  );
   const reapIntervalMs = random.chance(0.2) ? 500 : undefined;
   const inputGraceMs = random.pick([2000, 2000, 20]);
   const maxPending = random.chance(0.2) ? 10 : 1_000_000;
