@@ -11,6 +11,7 @@ import { type Envelope, Opener } from "./envelope.ts";
 import { type NodeObserver, saysFull } from "./observed_node.ts";
 import { type BytesOptions, type Ending, ENDINGS, Pipes } from "./pipes.ts";
 import type { Random } from "./random.ts";
+import type { Sometimes } from "./sometimes.ts";
 
 /** What a simulated process has of the world around it. */
 export interface HostWorld {
@@ -32,6 +33,8 @@ export interface HostWorld {
   trace(name: string, text: string): void;
   /** An RPC was registered, or has ended. */
   counted(what: "rpcs" | "replied" | "reaped" | "cancelled"): void;
+  /** Counts something that happens only sometimes. */
+  happened(what: Sometimes): void;
   /** An invariant is broken. */
   violated(invariant: Invariant, text: string, node: string): void;
 }
@@ -195,6 +198,9 @@ export class Host implements NodeObserver {
 
   /** Ends the process: its memory, its input and its timers are gone. */
   kill(): void {
+    if (this.#node && this.#account.pending > 0) {
+      this.#world.happened("crash with RPCs pending");
+    }
     this.#node = undefined;
     this.#pipes?.kill();
     this.#pipes = undefined;
@@ -212,6 +218,7 @@ export class Host implements NodeObserver {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    if (this.#account.due) this.#world.happened("pause across a deadline");
     this.#holdUp();
     this.#wake();
   }
@@ -353,6 +360,9 @@ export class Host implements NodeObserver {
    * @param error Why.
    */
   refused(error: unknown): void {
+    if (saysFull(error) && this.#account.full) {
+      this.#world.happened("full table");
+    }
     const isFull = this.#account.full || this.#refused ||
       this.#pipes?.isWriting;
     this.#refused = false;
@@ -420,6 +430,7 @@ export class Host implements NodeObserver {
         if (this.#pipes?.holdsBack) this.#holdUp();
         return this.#heldUpUntilUs / 1000;
       },
+      happened: (what) => this.#world.happened(what),
       violated: (invariant, text) => this.#violated(invariant, text),
     }, {
       maxPending,
@@ -681,6 +692,9 @@ export class Host implements NodeObserver {
       this.#account.arrived(message, number);
     }
     if (garbled && line !== "") this.#account.invalid();
+    else if (this.#node!.nodeId === "" && message?.body.type !== "init") {
+      this.#world.happened("request before init");
+    }
     try {
       this.#node!.receive(line);
     } catch (error) {

@@ -114,6 +114,11 @@ export type {
   SimulationResult,
   Violation,
 } from "./options.ts";
+export {
+  SOMETIMES,
+  type Sometimes,
+  type SometimesCounts,
+} from "./sometimes.ts";
 export { Simulation } from "./simulation.ts";
 export type { Workload } from "./workload.ts";
 export {

@@ -13,6 +13,7 @@ import type { NetworkOptions } from "./network.ts";
 import type { BytesOptions } from "./pipes.ts";
 import { Random } from "./random.ts";
 import type { Service } from "./services.ts";
+import type { SometimesCounts } from "./sometimes.ts";
 import type { TopologyShape } from "./topology.ts";
 import type { Workload } from "./workload.ts";
 
@@ -222,6 +223,8 @@ export interface SimulationResult {
   faults: Fault[];
   /** Messages, RPCs and operations, counted. */
   counts: SimulationCounts;
+  /** How often happened what must happen in some simulation: see {@linkcode SOMETIMES}. */
+  sometimes: SometimesCounts;
   /** Messages for each operation, and latencies. */
   metrics: SimulationMetrics;
   /** How much time was simulated, in ms. */

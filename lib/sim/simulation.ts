@@ -26,6 +26,7 @@ import { Random } from "./random.ts";
 import { Recovery } from "./recovery.ts";
 import { SET_UP_CLIENT, SetUp } from "./set_up.ts";
 import { maelstromServices, type Service } from "./services.ts";
+import { nothingHappened, type SometimesCounts } from "./sometimes.ts";
 import { topology } from "./topology.ts";
 import { Trace } from "./trace.ts";
 import type { Workload } from "./workload.ts";
@@ -95,6 +96,7 @@ export class Simulation {
     failed: 0,
     unknown: 0,
   };
+  readonly #sometimes: SometimesCounts = nothingHappened();
   /** Messages that were sent while clients asked. */
   readonly #sentMeanwhile: MessageCounts = {
     all: 0,
@@ -193,6 +195,7 @@ export class Simulation {
       history: this.#history,
       faults: this.#faults,
       counts: this.#counts,
+      sometimes: this.#sometimes,
       metrics: metricsOf(this.#history, this.#sentMeanwhile, {
         ...latenciesOf(this.#history),
         ...this.#options.workload?.latencies?.(this.#history),
@@ -467,6 +470,7 @@ export class Simulation {
       },
       trace: (name, text) => this.#traceEvent(name, text),
       counted: (what) => this.#counts[what]++,
+      happened: (what) => this.#sometimes[what]++,
       violated: (invariant: Invariant, text, node) =>
         this.#violated(invariant, text, node),
     };
