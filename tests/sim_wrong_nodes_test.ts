@@ -302,7 +302,7 @@ Deno.test("a broadcast that refuses its topology", () =>
   assertFound("broadcast", (node) => {
     node.on("broadcast", () => ({}));
     node.on("read", () => ({ messages: [] }));
-  }, 'set-up: n0 answered "topology" with error 10'));
+  }, 'answered "topology" with error 10'));
 
 Deno.test("a cluster that needs all nodes makes no progress with a majority", async () => {
   const setUp = (node: Node) => {

@@ -144,6 +144,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "throw",
 ];
 
+/** How long, at most, a process is down that is started again at once. */
+const QUICK_RESTART_MS = 50;
+
 const SHAPES: readonly PartitionShape[] = [
   "halves",
   "majorities-ring",
@@ -281,7 +284,14 @@ function planFault(
       const drops = partitionDrops(shape, random.shuffle(nodes));
       return { kind, ...window, shape, drops };
     }
-    case "crash":
+    case "crash": {
+      // Half of them are started again while messages to them are on their way.
+      const soon = window.at + 1 + random.int(QUICK_RESTART_MS);
+      const until = random.chance(0.5)
+        ? Math.min(soon, window.until)
+        : window.until;
+      return { kind, ...window, until, node };
+    }
     case "pause":
       return { kind, ...window, node };
     case "drift":

@@ -93,46 +93,72 @@ export function isLinearizable<State>(
   if (head.next) head.next.previous = head;
   const linearized = new Uint32Array(Math.ceil(first.count / 32));
   const seen = new Set<string>();
-  const path: { moment: Moment; state: State }[] = [];
-  let state = model.initial;
-  let moment = head.next;
+  const path: Choice<State>[] = [];
+  let choice = choiceAt(head, model.initial);
   let furthest = -1;
   let stuckAt: HistoryEntry | undefined;
   for (let steps = 0;; steps++) {
     // Only operations of which nobody knows are left: they need not have happened.
-    if (moment === undefined || moment.time === Infinity) {
+    if (choice.first === undefined) {
       return { outcome: "pass", steps, stuckAt: undefined };
     }
     if (steps >= maxSteps) return { outcome: "unknown", steps, stuckAt };
-    if (moment.end !== undefined) {
-      const after = model.step(state, moment.entry);
-      if (after !== undefined) {
+    const moment = choice.candidates[choice.tried++];
+    if (moment !== undefined) {
+      const after = model.step(choice.state, moment.entry);
+      if (after === undefined) continue;
+      flip(linearized, moment.number);
+      const configuration = `${linearized.join()} ${canonical(after)}`;
+      if (seen.has(configuration)) {
         flip(linearized, moment.number);
-        const configuration = `${linearized.join()} ${canonical(after)}`;
-        if (!seen.has(configuration)) {
-          seen.add(configuration);
-          path.push({ moment, state });
-          state = after;
-          lift(moment);
-          moment = head.next;
-          continue;
-        }
-        flip(linearized, moment.number);
+        continue;
       }
-      moment = moment.next;
+      seen.add(configuration);
+      path.push(choice);
+      lift(moment);
+      choice = choiceAt(head, after);
       continue;
     }
     if (path.length > furthest) {
       furthest = path.length;
-      stuckAt = moment.entry;
+      stuckAt = choice.first;
     }
     const last = path.pop();
     if (last === undefined) return { outcome: "fail", steps, stuckAt };
-    state = last.state;
-    flip(linearized, last.moment.number);
-    unlift(last.moment);
-    moment = last.moment.next;
+    const taken = last.candidates[last.tried - 1]!;
+    flip(linearized, taken.number);
+    unlift(taken);
+    choice = last;
   }
+}
+
+/** What may have happened next, at some point of the search. */
+interface Choice<State> {
+  state: State;
+  /** The operation that ended first of those that are left; `undefined` when none has to have happened. */
+  first: HistoryEntry | undefined;
+  /** Those that had begun before that, in the order in which they are tried. */
+  candidates: Moment[];
+  /** How many were tried. */
+  tried: number;
+}
+
+/**
+ * What may have happened next: what ended first is tried first, and last what
+ * nobody knows of, which so happens only where something else needs it.
+ */
+function choiceAt<State>(head: Moment, state: State): Choice<State> {
+  const candidates: Moment[] = [];
+  let moment = head.next;
+  for (; moment?.end !== undefined; moment = moment.next) {
+    candidates.push(moment);
+  }
+  const endOf = ({ end }: Moment) => end!.time;
+  candidates.sort((a, b) =>
+    endOf(a) === endOf(b) ? 0 : endOf(a) < endOf(b) ? -1 : 1
+  );
+  const first = moment && moment.time < Infinity ? moment.entry : undefined;
+  return { state, first, candidates, tried: 0 };
 }
 
 /** The operations' beginnings and ends in the order of time; at the same time beginnings first. */
@@ -233,6 +259,8 @@ export function checkRegisters(
   }
   const keys = new Map<string, HistoryEntry[]>();
   for (const entry of history) {
+    // A read that nobody knows of explains nothing, and would only widen the search.
+    if (entry.f === "read" && entry.status === "info") continue;
     const key = canonical(entry.key);
     const entries = keys.get(key);
     if (entries) entries.push(entry);

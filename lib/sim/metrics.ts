@@ -23,7 +23,7 @@ export interface MessageCounts {
   withServices: number;
 }
 
-/** What a run cost, and how long clients waited, from when clients began until `durationMs`. */
+/** What a run cost, and how long clients waited, until `durationMs` and all that they asked by then has ended. */
 export interface SimulationMetrics {
   /** How many operations clients asked for. */
   operations: number;

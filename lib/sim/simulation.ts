@@ -35,6 +35,8 @@ import type { Workload } from "./workload.ts";
 const DRAIN_ROUNDS = 20;
 /** How long processes may take to end, in ms: a second for handlers, as long as a reader halts for what is to be written. */
 const STOP_MS = 10_000;
+/** How long, at most, a node takes to start, and what sets it up to arrive. */
+const SET_UP_MS = 50;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
@@ -70,6 +72,7 @@ export class Simulation {
   readonly #hosts: Map<string, Host> = new Map();
   readonly #clients: Map<string, Client> = new Map();
   readonly #setUp: SetUp;
+  readonly #setUpRandom: Random;
   #recovery: Recovery | undefined;
   /** What waits until every node has been set up. */
   readonly #whenReady: (() => void)[] = [];
@@ -110,7 +113,10 @@ export class Simulation {
   #lineStart = "";
   #turnOf: Host | undefined;
   #goesOn = false;
+  /** How many operations have got a number. */
   #operations = 0;
+  /** How many of those that clients ask by themselves have not ended yet. */
+  #unended = 0;
   #events = 0;
   #ran = false;
 
@@ -135,6 +141,7 @@ export class Simulation {
       if (service !== null) this.#services.set(id, service);
     }
     this.#nodeIds = Array.from({ length: nodes }, (_, i) => `n${i}`);
+    this.#setUpRandom = new Random(seed, "set-up");
     this.#setUp = new SetUp(
       {
         request: (message) => this.#carrySetUp(seal(message)),
@@ -264,8 +271,7 @@ export class Simulation {
     const { seed, onlyFaults } = this.#options;
     const random = new Random(seed, "plan");
     for (const id of this.#nodeIds) {
-      // Others may write to a node before its init has arrived.
-      this.#at(random.int(20_000), () => this.#start(id));
+      this.#at(random.int(SET_UP_MS * 1000), () => this.#start(id));
     }
     this.#faults.forEach((fault, index) => {
       if (onlyFaults && !onlyFaults.includes(index)) return;
@@ -321,6 +327,9 @@ export class Simulation {
     };
     planFrom(0);
     this.#operations = operations;
+    this.#unended = onlyOperations
+      ? onlyOperations.filter((index) => index < operations).length
+      : operations;
     this.#planRecovery(workload, durationMs * 1000, clientTimeoutMs);
     const finalMs = durationMs + this.#recoveryMs + quietMs;
     this.#askAtLast(workload.final?.(), all, finalMs * 1000, quietMs);
@@ -528,7 +537,9 @@ export class Simulation {
       begins ? "invoke" : "complete",
       begins ? asked(entry) : told(entry),
     );
-    if (!begins && entry.probe) this.#recovery?.ended(entry);
+    if (begins) return;
+    if (entry.probe) this.#recovery?.ended(entry);
+    else if (!entry.final) this.#unended--;
   }
 
   /** Starts a node's process, and has it set up. */
@@ -544,7 +555,8 @@ export class Simulation {
   #carrySetUp(envelope: Envelope): void {
     const { dest } = envelope;
     this.#sent(envelope);
-    this.#at(this.#nowUs + 1000, () => {
+    // Others may write to a node before its init has arrived.
+    this.#at(this.#nowUs + this.#setUpRandom.int(SET_UP_MS * 1000), () => {
       this.#traceEvent("recv", `"m":${envelope.number}`);
       if (dest === SET_UP_CLIENT) this.#setUp.receive(messageOf(envelope));
       else this.#hosts.get(dest)!.arrive(envelope);
@@ -640,7 +652,8 @@ export class Simulation {
   /** Counts a message that is sent while clients ask. */
   #measure(src: string, dest: string): void {
     const { durationMs = 10_000 } = this.#options;
-    if (!this.#isReady || this.#nowUs >= durationMs * 1000) return;
+    if (!this.#isReady) return;
+    if (this.#nowUs >= durationMs * 1000 && this.#unended === 0) return;
     const counts = this.#sentMeanwhile;
     counts.all++;
     if (this.#clients.has(src) || this.#clients.has(dest)) return;
