@@ -2,7 +2,8 @@
 import process from "node:process";
 import { SingleBar } from "cli-progress";
 import {
-  diagram,
+  type DiagramOptions,
+  diagrams,
   FAULT_KINDS,
   type FaultKind,
   shrink,
@@ -156,9 +157,14 @@ async function explain(choices: Choices, result: SeedResult): Promise<void> {
   console.log(shrunkText(await shrink(options), exact));
 }
 
-/** Draws a trace. */
+/** Draws a trace into a file, or into several where it is too long for one. */
 function draw(file: string, trace: string[]): void {
-  Deno.writeTextFileSync(file, diagram(trace));
+  const pages = diagrams(trace, drawn);
+  pages.forEach((svg, i) => {
+    const name = i === 0 ? file : file.replace(/(\.\w+)?$/, `-${i + 1}$1`);
+    Deno.writeTextFileSync(name, svg);
+    if (pages.length > 1) console.log(`Diagram ${i + 1}: ${name}`);
+  });
 }
 
 async function runOne(choices: Choices): Promise<boolean> {
@@ -298,12 +304,22 @@ const minutes = task.number("minutes", values.minutes, {
   max: 10_000,
   whole: false,
 });
+const drawn: DiagramOptions = {
+  fromMs: task.number("from", values.from, { min: 0, whole: false }),
+  toMs: task.number("to", values.to, { min: 0, whole: false }),
+  lanes: parts("only-nodes"),
+};
 const seeds = task.number("seeds", values.seeds, { min: 1, max: 1e9 }) ??
   (fresh ? 100 : 1);
 const single = seeds === 1 && minutes === undefined;
 for (const name of ["trace", "diagram"] as const) {
   if (values[name] !== undefined && !single) {
     task.usageError(`--${name} needs one seed: add --seed N`);
+  }
+}
+for (const name of ["from", "to", "only-nodes"] as const) {
+  if (values[name] !== undefined && values.diagram === undefined) {
+    task.usageError(`--${name} needs --diagram FILE`);
   }
 }
 try {

@@ -204,6 +204,47 @@ export function partitionDrops(
 }
 
 /**
+ * What a fault is, in words, without its times.
+ *
+ * @example
+ * ```ts
+ * import { describeFault } from "@gyre/node/sim";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const fault = { kind: "partition", at: 0, until: 9, shape: "halves" } as const;
+ * const drops = { n0: ["n1", "n2"], n1: ["n0"], n2: ["n0"] };
+ * assertEquals(
+ *   describeFault({ ...fault, drops }),
+ *   "partition: halves: n0 hears nothing from n1, n2; n1, n2 hear nothing from n0",
+ * );
+ * ```
+ *
+ * @param fault The fault.
+ */
+export function describeFault(fault: Fault): string {
+  const { kind, at: _, until: __, ...details } = fault;
+  if (kind === "partition") {
+    return `partition: ${fault.shape}: ${partitionText(fault.drops ?? {})}`;
+  }
+  const text = Object.entries(details)
+    .map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${kind}${text ? `: ${text}` : ""}`;
+}
+
+function partitionText(drops: Record<string, string[]>): string {
+  const groups = new Map<string, string[]>();
+  for (const [node, unheard] of Object.entries(drops)) {
+    const key = [...unheard].sort().join(", ");
+    groups.set(key, [...groups.get(key) ?? [], node].sort());
+  }
+  return [...groups].map(([unheard, nodes]) =>
+    `${nodes.join(", ")} ${
+      nodes.length === 1 ? "hears" : "hear"
+    } nothing from ${unheard}`
+  ).join("; ") || "nobody is cut off";
+}
+
+/**
  * Plans faults at random: of each kind one to three, within the duration.
  *
  * @param random Where they come from.

@@ -47,9 +47,10 @@ export {
   checkUniqueIds,
   type ReadOptions,
 } from "./checkers.ts";
-export { diagram } from "./diagram.ts";
+export { diagram, type DiagramOptions, diagrams } from "./diagram.ts";
 export {
   type BusyFault,
+  describeFault,
   type DriftFault,
   type Fault,
   FAULT_KINDS,

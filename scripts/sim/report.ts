@@ -1,5 +1,6 @@
 /** What `deno task sim` prints. */
 import {
+  describeFault,
   type Fault,
   type LatencySummary,
   type MessageCounts,
@@ -235,6 +236,6 @@ function part(value: unknown): string {
 }
 
 /** A fault: when it acts, and what it does. */
-export function faultText({ kind, at, until, ...details }: Fault): string {
-  return `${at} to ${until} ms: ${kind}${part(details)}`;
+export function faultText(fault: Fault): string {
+  return `${fault.at} to ${fault.until} ms: ${describeFault(fault)}`;
 }
