@@ -19,6 +19,8 @@ import {
   shrink,
   Simulation,
   type SimulationOptions,
+  topology,
+  TOPOLOGY_SHAPES,
 } from "../lib/sim/mod.ts";
 import { drawLatencyUs } from "../lib/sim/latency.ts";
 import { SCENARIOS } from "../scripts/sim/nodes.ts";
@@ -643,4 +645,128 @@ Deno.test("messages for each operation, latencies, and the time until all know",
   });
   assertEquals(known!.count, 25);
   assert(known!.maxMs < 80);
+});
+
+Deno.test("clusters are set up as Maelstrom's: every init, then every topology, then clients and faults", async () => {
+  const { of, outcome } = await simulate({
+    nodes: 5,
+    ...SCENARIOS.broadcast!,
+    faults: [{ kind: "loss", at: 0, until: 10_000, probability: 0.9 }],
+    topology: "line",
+  });
+  assertEquals(outcome, "pass");
+  const sent = of("send").filter(({ src, dest }) =>
+    src === "c0" || dest === "c0"
+  );
+  assertEquals(
+    sent.map(({ body }) => body.type.replace("_ok", "")),
+    [...Array(10).fill("init"), ...Array(10).fill("topology")],
+  );
+  assertEquals(sent[0].body.node_ids, ["n0", "n1", "n2", "n3", "n4"]);
+  assertEquals(sent.at(-6)!.body.topology.n1, ["n0", "n2"]);
+  const ready = of("recv").find(({ m }) => m === sent.at(-1)!.m).t;
+  for (const one of [...of("invoke"), ...of("fault")]) assert(one.t >= ready);
+});
+
+Deno.test("a node that starts anew gets its init before anything that clients ask", async () => {
+  const { of, violations } = await simulate({
+    nodes: 2,
+    operations: 2000,
+    workload: echoWorkload,
+    clientTimeoutMs: 50,
+    faults: [{ kind: "crash", at: 2000, until: 2500, node: "n1" }],
+    setUp(node) {
+      node.on("init", async () => {
+        await node.rpc("lin-tso", { type: "ts" });
+      });
+      node.on("echo", ({ body }) => ({ echo: body.echo }));
+    },
+  });
+  assertEquals(violations, []);
+  assert(of("lost").some(({ why }) => why === "starting"));
+  assertEquals(
+    of("send").filter(({ body }) => body.type === "error"),
+    [],
+  );
+});
+
+Deno.test("topologies are Maelstrom's", () => {
+  const nodes = ["n0", "n1", "n2", "n3", "n4", "n5", "n6"];
+  assertEquals(topology("grid", nodes), { // three a row
+    n0: ["n3", "n1"],
+    n1: ["n4", "n2", "n0"],
+    n2: ["n5", "n1"],
+    n3: ["n6", "n0", "n4"],
+    n4: ["n1", "n5", "n3"],
+    n5: ["n2", "n4"],
+    n6: ["n3"],
+  });
+  assertEquals(topology("tree4", nodes), {
+    n0: ["n1", "n2", "n3", "n4"],
+    n1: ["n0", "n5", "n6"],
+    n2: ["n0"],
+    n3: ["n0"],
+    n4: ["n0"],
+    n5: ["n1"],
+    n6: ["n1"],
+  });
+  assertEquals(topology("total", nodes).n1!.length, 6);
+  for (const shape of TOPOLOGY_SHAPES) { // whose neighbour one is, is one's own
+    const all = topology(shape, nodes);
+    for (const node of nodes) {
+      for (const other of all[node]!) assert(all[other]!.includes(node), shape);
+    }
+  }
+});
+
+Deno.test("a partition's drops follow from its shape", async () => {
+  const { faults, of } = await simulate({
+    workload: callbacksWorkload,
+    faults: [{ kind: "partition", at: 0, until: 10_000, shape: "single" }],
+  });
+  const drops = partitionDrops("single", ["n0", "n1", "n2"]);
+  assertEquals(faults.map((fault) => "drops" in fault && fault.drops), [drops]);
+  assert(of("lost").some(({ why }) => why === "partition"));
+});
+
+Deno.test("services are added to Maelstrom's; null takes one away", async () => {
+  const replies: string[] = [];
+  const { outcome } = await simulate({
+    nodes: 1,
+    services: () => ({
+      mine: { handle: () => ({ type: "hello" }) },
+      "lin-tso": null,
+    }),
+    setUp(node) {
+      node.on("init", () => {
+        for (const id of ["mine", "lin-kv", "lin-tso"]) {
+          node.rpc(id, { type: "read", key: 1 }, (error, reply) => {
+            replies.push(`${id} ${error?.code ?? reply!.type}`);
+          });
+        }
+      });
+    },
+  });
+  assertEquals(outcome, "pass");
+  assertEquals(replies.sort(), ["lin-kv 20", "lin-tso 0", "mine hello"]);
+});
+
+Deno.test("after the faults a majority is well, and asked; the others are not yet", async () => {
+  const { faults, history, of } = await simulate({
+    nodes: 5,
+    seed: 2,
+    workload: echoWorkload,
+    faults: ["crash"],
+  });
+  const later = faults.filter(({ at }) => at === 10_000);
+  assertEquals(later.map(({ kind, until }) => `${kind} ${until}`), [
+    "crash 20000",
+    "crash 20000",
+  ]);
+  const down = later.map((fault) => "node" in fault && fault.node);
+  const probed = new Set(
+    history.filter(({ probe }) => probe).map(({ node }) => node),
+  );
+  assertEquals([...down, ...probed].sort(), ["n0", "n1", "n2", "n3", "n4"]);
+  assertEquals(of("start").length > 5, true);
 });
