@@ -41,6 +41,8 @@ Usage: deno task sim [options]
   --node FILE       a module of yours whose export "setUp", or else default
                     export, sets a node up; needs --workload
   --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
+  --needs N         nodes that must be well for progress after the faults
+                    (default: more than half of them)
   --ops N           operations that clients ask for (default: by seed, 20 to 1000)
   --topology NAME   what broadcast's nodes are told (default: by seed):
                     ${TOPOLOGY_SHAPES.join(", ")}
@@ -71,6 +73,7 @@ const values = task.options({
   seeds: { type: "string" },
   minutes: { type: "string" },
   nodes: { type: "string" },
+  needs: { type: "string" },
   ops: { type: "string" },
   faults: { type: "string" },
   workload: { type: "string" },
@@ -279,6 +282,7 @@ const choices: Choices = {
   workload: oneOf("workload", Object.keys(SCENARIOS)),
   node: values.node,
   nodes: task.number("nodes", values.nodes, { min: 1, max: 100 }),
+  needs: task.number("needs", values.needs, { min: 1, max: 100 }),
   operations: task.number("ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
   topology: oneOf("topology", TOPOLOGY_SHAPES),

@@ -166,6 +166,7 @@ export function command(choices: Choices): string {
     ["workload", workload],
     ["node", node],
     ["nodes", nodes],
+    ["needs", choices.needs],
     ["ops", operations],
     ["topology", choices.topology],
     ["faults", faults && (faults.join(",") || "none")],

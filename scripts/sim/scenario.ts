@@ -22,6 +22,7 @@ export interface Choices {
   /** The path or URL of a module that sets nodes up, in place of the workload's own. */
   node?: string | undefined;
   nodes?: number | undefined;
+  needs?: number | undefined;
   operations?: number | undefined;
   topology?: TopologyShape | undefined;
   faults?: readonly FaultKind[] | undefined;
@@ -151,6 +152,7 @@ export async function plan(choices: Choices): Promise<Planned> {
         : await setUpOf(choices.node),
       workload: withoutSome(scenario.workload, choices.seed),
       nodes: choices.nodes ?? nodes,
+      ...choices.needs === undefined ? {} : { needs: choices.needs },
       operations: choices.operations ?? operations,
       burst,
       ...many ? { clients: 200 } : {},
