@@ -364,7 +364,7 @@ export class Simulation {
         }),
     }, probes);
     this.#recovery = recovery;
-    this.#at(fromUs, () => recovery.begin());
+    this.#at(fromUs + 1, () => recovery.begin()); // once all faults have ended
     this.#at(untilUs, () => recovery.end());
   }
 
