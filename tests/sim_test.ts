@@ -770,3 +770,26 @@ Deno.test("after the faults a majority is well, and asked; the others are not ye
   assertEquals([...down, ...probed].sort(), ["n0", "n1", "n2", "n3", "n4"]);
   assertEquals(of("start").length > 5, true);
 });
+
+Deno.test("an operation says which of a node's incarnations it concerns, where it is one", async () => {
+  const { history } = await simulate({
+    nodes: 1,
+    operations: 50,
+    workload: echoWorkload,
+    clients: 50,
+    network: { clientLatency: { distribution: "constant", meanMs: 500 } },
+    faults: [{ kind: "crash", at: 5000, until: 5010, node: "n0" }],
+    setUp: callbacks,
+  });
+  const across = history.filter(({ invokedAt, completedAt }) =>
+    invokedAt < 5000 && completedAt > 5010
+  );
+  assert(across.some(({ status }) => status === "ok"));
+  for (const entry of history) {
+    const { invokedAt } = entry;
+    assertEquals(
+      entry.incarnation,
+      across.includes(entry) ? undefined : invokedAt < 5000 ? 1 : 2,
+    );
+  }
+});

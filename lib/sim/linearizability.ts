@@ -84,17 +84,53 @@ export function isLinearizable<State>(
   model: SequentialModel<State>,
   maxSteps = 1_000_000,
 ): LinearizabilityResult {
-  const first = momentsOf(
-    history.filter((entry) =>
-      entry.status !== "fail" || model.tells?.(entry) === true
-    ),
+  const judged = history.filter((entry) =>
+    entry.status !== "fail" || model.tells?.(entry) === true
   );
+  let steps = 0;
+  for (let attempt = 0;; attempt++) {
+    const order = ORDERS[attempt % ORDERS.length]!;
+    const limit = FIRST_LIMIT * 10 ** Math.floor(attempt / ORDERS.length);
+    const most = Math.min(limit, maxSteps - steps);
+    const result = search(judged, model, order, most);
+    steps += result.steps;
+    if (result.outcome !== "unknown" || steps >= maxSteps) {
+      return { ...result, steps };
+    }
+  }
+}
+
+/** In which order what may have happened next is tried. */
+type Order = (a: Moment, b: Moment) => number;
+
+/**
+ * Where one order needs millions of steps another one often needs hundreds: as
+ * operations were invoked; or what ended first at first, and last what nobody
+ * knows of, which so happens only where something else needs it. They are
+ * tried in turn, with ever higher limits.
+ */
+const ORDERS: readonly Order[] = [
+  () => 0,
+  (a, b) => {
+    const [endOfA, endOfB] = [a.end!.time, b.end!.time];
+    return endOfA === endOfB ? 0 : endOfA < endOfB ? -1 : 1;
+  },
+];
+const FIRST_LIMIT = 1000;
+
+function search<State>(
+  history: readonly HistoryEntry[],
+  model: SequentialModel<State>,
+  order: Order,
+  maxSteps: number,
+): LinearizabilityResult {
+  const first = momentsOf(history);
   const head: Moment = { ...first.sentinel };
   if (head.next) head.next.previous = head;
   const linearized = new Uint32Array(Math.ceil(first.count / 32));
   const seen = new Set<string>();
   const path: Choice<State>[] = [];
-  let choice = choiceAt(head, model.initial);
+  let choice = choiceAt(head, model.initial, order);
   let furthest = -1;
   let stuckAt: HistoryEntry | undefined;
   for (let steps = 0;; steps++) {
@@ -116,7 +152,7 @@ export function isLinearizable<State>(
       seen.add(configuration);
       path.push(choice);
       lift(moment);
-      choice = choiceAt(head, after);
+      choice = choiceAt(head, after, order);
       continue;
     }
     if (path.length > furthest) {
@@ -143,20 +179,17 @@ interface Choice<State> {
   tried: number;
 }
 
-/**
- * What may have happened next: what ended first is tried first, and last what
- * nobody knows of, which so happens only where something else needs it.
- */
-function choiceAt<State>(head: Moment, state: State): Choice<State> {
+function choiceAt<State>(
+  head: Moment,
+  state: State,
+  order: Order,
+): Choice<State> {
   const candidates: Moment[] = [];
   let moment = head.next;
   for (; moment?.end !== undefined; moment = moment.next) {
     candidates.push(moment);
   }
-  const endOf = ({ end }: Moment) => end!.time;
-  candidates.sort((a, b) =>
-    endOf(a) === endOf(b) ? 0 : endOf(a) < endOf(b) ? -1 : 1
-  );
+  candidates.sort(order);
   const first = moment && moment.time < Infinity ? moment.entry : undefined;
   return { state, first, candidates, tried: 0 };
 }
