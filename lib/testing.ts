@@ -20,6 +20,8 @@
  */
 import { type Body, decode, type Message } from "./message.ts";
 import { type AnyNode, type LogLevel, Node, type NodeOptions } from "./node.ts";
+import type { SimulatedProcess } from "./sim/options.ts";
+import { Random } from "./sim/random.ts";
 import {
   type Chooser,
   maelstromServices,
@@ -27,7 +29,15 @@ import {
 } from "./sim/services.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
-export type { Body, Chooser, LogLevel, Message, NodeOptions, Service };
+export type {
+  Body,
+  Chooser,
+  LogLevel,
+  Message,
+  NodeOptions,
+  Service,
+  SimulatedProcess,
+};
 export { LinKv, LinTso, LwwKv, SeqKv } from "./sim/services.ts";
 export { VirtualClock };
 
@@ -53,11 +63,16 @@ export interface TestNodeOptions extends Omit<NodeOptions, "clock"> {
    */
   init?: boolean | undefined;
   /**
-   * Services that answer what the node sends to them.
-   *
-   * @default all four of Maelstrom's, without anomalies
+   * Services beside Maelstrom's four, which are there without anomalies, or in
+   * place of one of the same id; `null` takes one away.
    */
-  services?: Record<string, Service> | undefined;
+  services?: Record<string, Service | null> | undefined;
+  /**
+   * The seed of the random numbers that the node's set-up is handed.
+   *
+   * @default {0}
+   */
+  seed?: number | undefined;
 }
 
 /** A message to deliver; without `dest` it goes to the node under test. */
@@ -80,7 +95,10 @@ export class TestNode {
   readonly clock: VirtualClock = new VirtualClock();
   /** What the node logged. */
   readonly logged: [level: LogLevel, text: string][] = [];
-  readonly #services: Record<string, Service>;
+  readonly #services: Map<string, Service> = new Map();
+  /** Resolves once the node has answered its `init`, if it does without a test's help. */
+  readonly #initialized: Promise<void> | undefined;
+  #initOk: Message | undefined;
   /** Requests that a service has yet to answer. */
   #requests: Message[] = [];
   readonly #messages: Message[] = [];
@@ -88,29 +106,40 @@ export class TestNode {
   #taken = 0;
 
   /**
-   * A node that has had its `init`.
+   * A node that has had its `init`. Where the handler of that is async,
+   * {@linkcode TestNode.deliver} and {@linkcode TestNode.advance} wait for it.
    *
-   * @param setUp Sets the node's handlers, as in your `main.ts`.
+   * @param setUp Sets the node's handlers, as in your `main.ts`; handed what a simulation hands it, too.
    * @param options The node's options, its id, services.
    * @throws {RangeError} One of the node's options is out of range.
    */
-  constructor(setUp: (node: AnyNode) => void, options: TestNodeOptions = {}) {
+  constructor(
+    setUp: (node: AnyNode, process: SimulatedProcess) => void,
+    options: TestNodeOptions = {},
+  ) {
     const {
       nodeId = "n1",
       nodeIds = ["n1", "n2", "n3"],
       init = true,
-      services = maelstromServices(newest),
+      services,
+      seed = 0,
       log = (level, text) => this.logged.push([level, text]),
       ...nodeOptions
     } = options;
-    this.#services = services;
+    const all = { ...maelstromServices(newest), ...services };
+    for (const [id, service] of Object.entries(all)) {
+      if (service !== null) this.#services.set(id, service);
+    }
     this.node = new Node({
       ...nodeOptions,
       log,
       clock: this.clock,
     });
     this.node.connect({ send: (line) => this.#capture(line) });
-    setUp(this.node);
+    setUp(this.node, {
+      random: new Random(seed, `node ${nodeId}`),
+      wallNow: () => this.clock.now(),
+    });
     if (!init) return;
     const body = {
       type: "init",
@@ -119,7 +148,7 @@ export class TestNode {
       node_ids: nodeIds,
     };
     this.node.receive(JSON.stringify({ src: "c0", dest: nodeId, body }));
-    this.sent();
+    if (this.#initOk === undefined) this.#initialized = this.#settle();
   }
 
   /** All that the node has sent, its `init_ok` included. */
@@ -134,22 +163,25 @@ export class TestNode {
    * @param message The message, or a line of input, be it one or not.
    */
   deliver(message: Delivery | string): Promise<void> {
-    this.node.receive(
-      typeof message === "string" ? message : JSON.stringify({
-        ...message,
-        dest: message.dest ?? (this.node.nodeId || "n1"),
-      }),
-    );
-    return this.#settle();
+    const line = typeof message === "string" ? message : JSON.stringify({
+      ...message,
+      dest: message.dest ?? (this.node.nodeId || "n1"),
+    });
+    const receive = () => {
+      this.node.receive(line);
+      return this.#settle();
+    };
+    const waits = this.#initialized && this.#initOk === undefined;
+    return waits ? this.#initialized.then(receive) : receive();
   }
 
   /**
-   * What the node has sent since this was last called.
+   * What the node has sent since this was last called, but for its `init_ok`.
    */
   sent(): Message[] {
     const sent = this.#messages.slice(this.#taken);
     this.#taken = this.#messages.length;
-    return sent;
+    return sent.filter((message) => message !== this.#initOk);
   }
 
   /**
@@ -158,6 +190,7 @@ export class TestNode {
    * @param ms For how long.
    */
   async advance(ms: number): Promise<void> {
+    await this.#initialized;
     const end = this.clock.now() + ms;
     while (this.clock.fireNext(end)) await this.#settle();
     this.clock.advance(end - this.clock.now());
@@ -166,10 +199,9 @@ export class TestNode {
   #capture(line: string): void {
     const message = decode(line);
     this.#messages.push(message);
-    if (
-      message.body.in_reply_to === undefined &&
-      Object.hasOwn(this.#services, message.dest)
-    ) {
+    const { dest, body } = message;
+    if (dest === "c0" && body.type === "init_ok") this.#initOk ??= message;
+    if (body.in_reply_to === undefined && this.#services.has(dest)) {
       this.#requests.push(message);
     }
   }
@@ -188,7 +220,7 @@ export class TestNode {
   }
 
   #answer({ src, dest, body }: Message): void {
-    const reply = this.#services[dest]!.handle({ src, dest, body });
+    const reply = this.#services.get(dest)!.handle({ src, dest, body });
     this.node.receive(JSON.stringify({
       src: dest,
       dest: src,

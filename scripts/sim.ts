@@ -2,17 +2,32 @@
 import process from "node:process";
 import { SingleBar } from "cli-progress";
 import {
-  diagram,
+  type DiagramOptions,
+  diagrams,
   FAULT_KINDS,
   type FaultKind,
   shrink,
-  Simulation,
+  SOMETIMES,
+  TOPOLOGY_SHAPES,
 } from "../lib/sim/mod.ts";
 import { Task } from "./options.ts";
 import { SCENARIOS } from "./sim/nodes.ts";
 import { runAll } from "./sim/pool.ts";
-import { command, shrunkText, Summary, violationText } from "./sim/report.ts";
-import { type Choices, type Outcome, outcomeOf, plan } from "./sim/scenario.ts";
+import {
+  command,
+  faultText,
+  plural,
+  shrunkText,
+  Summary,
+  violationText,
+} from "./sim/report.ts";
+import {
+  type Choices,
+  plan,
+  runPlanned,
+  type SeedResult,
+  seedResult,
+} from "./sim/scenario.ts";
 
 const HELP = `Runs simulated clusters under fault, seed by seed.
 
@@ -21,24 +36,35 @@ Usage: deno task sim [options]
   --seed N          the first seed (default: a fresh one, printed)
   --seeds N         how many seeds (default: 1 with --seed, else 100)
   --minutes N       go on with further seeds for N minutes instead
+  --workload NAME   what clients ask for (default: by seed):
+                    ${Object.keys(SCENARIOS).join(", ")}
+  --node FILE       a module of yours whose export "setUp", or else default
+                    export, sets a node up; needs --workload
   --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
+  --needs N         nodes that must be well for progress after the faults
+                    (default: more than half of them)
   --ops N           operations that clients ask for (default: by seed, 20 to 1000)
+  --topology NAME   what broadcast's nodes are told (default: by seed):
+                    ${TOPOLOGY_SHAPES.join(", ")}
   --faults A,B,…    what goes wrong, or none (default: by seed), of
                     ${FAULT_KINDS.slice(0, 7).join(", ")},
                     ${FAULT_KINDS.slice(7).join(", ")}
-  --workload NAME   what clients ask for (default: by seed):
-                    ${Object.keys(SCENARIOS).join(", ")}
   --bytes yes|no    whether messages travel as bytes, through the inbox and outbox
                     of stdio (default: by seed)
   --only-faults I,… of the seed's faults only those of these numbers, like
                     1,4-7, or none
   --only-ops I,…    of the operations only those, likewise
+  --twice           run each seed twice: the hashes must be the same
+  --sometimes       fail when something that must happen in some seed never did
   --trace FILE      with one seed: write what happened, as JSON lines
   --diagram FILE    with one seed: draw what happened, as SVG
+  --from MS         draw only from this time on
+  --to MS           draw only until this time
+  --only-nodes A,…  draw only these nodes, clients and services, such as n0,n1
   --help            show this
 
-Exit code: 0 when all was as it should be, 1 when something was not, 2 for a
-wrong option.
+Exit code: 0 when all was as it should be, 1 when something was not or could not
+be decided, 2 for a wrong option.
 `;
 
 const task: Task = new Task("sim", HELP);
@@ -47,18 +73,28 @@ const values = task.options({
   seeds: { type: "string" },
   minutes: { type: "string" },
   nodes: { type: "string" },
+  needs: { type: "string" },
   ops: { type: "string" },
   faults: { type: "string" },
   workload: { type: "string" },
+  node: { type: "string" },
+  topology: { type: "string" },
   bytes: { type: "string" },
   "only-faults": { type: "string" },
   "only-ops": { type: "string" },
   trace: { type: "string" },
   diagram: { type: "string" },
+  from: { type: "string" },
+  to: { type: "string" },
+  "only-nodes": { type: "string" },
+  twice: { type: "boolean" },
+  sometimes: { type: "boolean" },
 });
 
 /** Of an option: its parts, of which "none" is the empty list. */
-function parts(name: keyof typeof values): string[] | undefined {
+function parts(
+  name: "faults" | "only-faults" | "only-ops" | "only-nodes",
+): string[] | undefined {
   const text = values[name];
   return text === "none" ? [] : text?.split(",");
 }
@@ -87,13 +123,15 @@ function faults(): FaultKind[] | undefined {
   });
 }
 
-function workload(): string | undefined {
-  const name = values.workload;
-  if (name === undefined || Object.hasOwn(SCENARIOS, name)) return name;
+/** Of an option that takes one of some names: its value. */
+function oneOf<T extends string>(
+  name: "workload" | "topology",
+  names: readonly T[],
+): T | undefined {
+  const value = values[name];
+  if (value === undefined || names.includes(value as T)) return value as T;
   task.usageError(
-    `--workload must be one of ${
-      Object.keys(SCENARIOS).join(", ")
-    }, not '${name}'`,
+    `--${name} must be one of ${names.join(", ")}, not '${value}'`,
   );
 }
 
@@ -105,45 +143,79 @@ function bytes(): boolean | undefined {
 }
 
 /** Prints what is wrong with a seed, how to see it again, and what of it matters. */
-async function explain(choices: Choices, outcome: Outcome): Promise<void> {
-  console.log(`\nSeed ${outcome.seed}, workload ${outcome.workload}:`);
-  console.log(outcome.violations.map(violationText).join("\n"));
+async function explain(choices: Choices, result: SeedResult): Promise<void> {
+  const { seed, workload, outcome, reasons, violations } = result;
+  console.log(`\nSeed ${seed}, workload ${workload}: ${outcome}`);
+  console.log(
+    violations.length > 0
+      ? violations.map(violationText).join("\n")
+      : reasons.join("\n"),
+  );
   console.log(`Run it: ${command(choices)}`);
-  const { workload, faults, options } = plan(choices);
+  const check = violations[0]?.check;
+  if (check === undefined || check === "repeatable") return;
+  const { faults, options } = await plan(choices);
   const { operations } = options;
   const exact = { ...choices, workload, faults, operations };
   console.log(shrunkText(await shrink(options), exact));
 }
 
+/** Draws a trace into a file, or into several where it is too long for one. */
+function draw(file: string, trace: string[]): void {
+  const pages = diagrams(trace, drawn);
+  pages.forEach((svg, i) => {
+    const name = i === 0 ? file : file.replace(/(\.\w+)?$/, `-${i + 1}$1`);
+    Deno.writeTextFileSync(name, svg);
+    if (pages.length > 1) console.log(`Diagram ${i + 1}: ${name}`);
+  });
+}
+
 async function runOne(choices: Choices): Promise<boolean> {
-  const planned = plan(choices);
+  const planned = await plan(choices);
   const trace: string[] = [];
   const keeps = values.trace !== undefined || values.diagram !== undefined;
-  const result = await new Simulation({
-    ...planned.options,
-    ...keeps ? { onTrace: (line: string) => void trace.push(line) } : {},
-  }).run();
+  const result = await runPlanned(
+    planned,
+    choices,
+    (line) => keeps && trace.push(line),
+  );
   if (values.trace) {
     Deno.writeTextFileSync(values.trace, trace.join("\n") + "\n");
   }
-  if (values.diagram) Deno.writeTextFileSync(values.diagram, diagram(trace));
-  const outcome = outcomeOf(planned, result);
+  if (values.diagram) draw(values.diagram, trace);
+  const kept = seedResult(planned, result);
   const summary = new Summary();
-  summary.add(outcome);
+  summary.add(kept);
+  const { nodes, operations } = planned.options;
   console.log(
-    `Seed ${choices.seed}: workload ${planned.workload}, ${planned.options.nodes} nodes, ${planned.options.operations} operations`,
+    `Seed ${choices.seed}: workload ${planned.workload}, ${
+      plural(nodes!, "node")
+    }, ${plural(operations!, "operation")}`,
   );
-  result.faults.forEach(({ kind, at, until }, i) => {
+  result.faults.forEach((fault, i) => {
     const left = choices.onlyFaults?.includes(i) ?? true;
-    if (left) console.log(`  fault ${i}: ${kind}, ${at} to ${until} ms`);
+    if (left) console.log(`  fault ${i}: ${faultText(fault)}`);
   });
-  console.log(`\n${summary}\n`);
+  console.log(`\n${summary.counts()}\n\n${summary.metrics()}\n`);
+  if (values.sometimes) console.log(`${summary.sometimes()}\n`);
   for (const { check, outcome, text } of result.findings) {
     console.log(`${outcome}: ${check}: ${text}`);
   }
-  console.log(`${result.events} events, hash ${result.hash}`);
-  if (outcome.violations.length === 0) return true;
-  await explain(choices, outcome);
+  console.log(
+    `${result.outcome}; ${result.events} events, hash ${result.hash}`,
+  );
+  if (result.outcome !== "pass") await explain(choices, kept);
+  return result.outcome === "pass" && happenedAll(summary);
+}
+
+/** Whether everything happened that must in some seed, where that was asked for; says what did not. */
+function happenedAll({ missing, seeds }: Summary): boolean {
+  if (!values.sometimes || missing.length === 0) return true;
+  console.log(
+    `Never happened in ${plural(seeds, "seed")}: ${
+      missing.map((what) => `${what} (${SOMETIMES[what]})`).join("; ")
+    }`,
+  );
   return false;
 }
 
@@ -168,7 +240,7 @@ async function runMany(
     stream: process.stderr,
     clearOnComplete: true,
   });
-  const failed: Outcome[] = [];
+  const failed: SeedResult[] = [];
   const summary = new Summary();
   bar.start(minutes === undefined ? seeds : 0, 0, { failed: 0 });
   let asked = 0;
@@ -177,55 +249,81 @@ async function runMany(
       ? asked < seeds
       : performance.now() < end;
     return goesOn ? { ...first, seed: first.seed + asked++ } : undefined;
-  }, (outcome) => {
-    summary.add(outcome);
-    if (outcome.violations.length > 0) failed.push(outcome);
+  }, (result) => {
+    summary.add(result);
+    if (result.outcome !== "pass") failed.push(result);
     if (minutes !== undefined) bar.setTotal(asked);
     bar.increment(1, { failed: failed.length });
   });
   bar.stop();
   const seconds = (performance.now() - began) / 1000;
-  console.log(`\n${summary}\n`);
+  console.log(`\n${summary.counts()}\n\n${summary.metrics()}\n`);
+  console.log(`${summary.sometimes()}\n`);
   failed.sort((a, b) => a.seed - b.seed);
-  for (const outcome of failed.slice(0, EXPLAINED)) {
-    await explain({ ...first, seed: outcome.seed }, outcome);
+  for (const result of failed.slice(0, EXPLAINED)) {
+    await explain({ ...first, seed: result.seed }, result);
   }
   const others = failed.slice(EXPLAINED).map(({ seed }) => seed);
-  if (others.length > 0) console.log(`\nFailed, too: ${others.join(", ")}`);
+  if (others.length > 0) console.log(`\nNo pass, too: ${others.join(", ")}`);
+  const undecided =
+    failed.filter(({ outcome }) => outcome === "undecided").length;
   console.log(
-    `${summary.seeds} seeds in ${
-      seconds.toFixed(1)
-    } s, ${failed.length} failed` +
-      (summary.undecided > 0
-        ? `, ${summary.undecided} checks not decided within their limits`
-        : ""),
+    `${plural(summary.seeds, "seed")} in ${seconds.toFixed(1)} s${
+      choices.twice ? ", each twice" : ""
+    }: ${failed.length - undecided} failed, ${undecided} undecided`,
   );
-  return failed.length === 0;
+  return happenedAll(summary) && failed.length === 0;
 }
 
 const fresh = values.seed === undefined;
 const choices: Choices = {
   seed: task.number("seed", values.seed, { min: 0, max: 2 ** 52 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0]!,
-  workload: workload(),
+  workload: oneOf("workload", Object.keys(SCENARIOS)),
+  node: values.node,
   nodes: task.number("nodes", values.nodes, { min: 1, max: 100 }),
+  needs: task.number("needs", values.needs, { min: 1, max: 100 }),
   operations: task.number("ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
+  topology: oneOf("topology", TOPOLOGY_SHAPES),
   bytes: bytes(),
   onlyFaults: numbers("only-faults"),
   onlyOperations: numbers("only-ops"),
+  twice: values.twice,
 };
+if (choices.node !== undefined) {
+  if (choices.workload === undefined) {
+    task.usageError(
+      "--node needs to know what to ask for: add --workload NAME",
+    );
+  }
+  try {
+    await plan(choices);
+  } catch (error) {
+    task.usageError(`--node: ${(error as Error).message}`);
+  }
+}
 const minutes = task.number("minutes", values.minutes, {
   min: 0.01,
   max: 10_000,
   whole: false,
 });
+const drawn: DiagramOptions = {
+  fromMs: task.number("from", values.from, { min: 0, whole: false }),
+  toMs: task.number("to", values.to, { min: 0, whole: false }),
+  lanes: parts("only-nodes"),
+};
 const seeds = task.number("seeds", values.seeds, { min: 1, max: 1e9 }) ??
   (fresh ? 100 : 1);
 const single = seeds === 1 && minutes === undefined;
 for (const name of ["trace", "diagram"] as const) {
   if (values[name] !== undefined && !single) {
     task.usageError(`--${name} needs one seed: add --seed N`);
+  }
+}
+for (const name of ["from", "to", "only-nodes"] as const) {
+  if (values[name] !== undefined && values.diagram === undefined) {
+    task.usageError(`--${name} needs --diagram FILE`);
   }
 }
 try {

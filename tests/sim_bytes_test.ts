@@ -51,7 +51,7 @@ Deno.test("bytes: lines come in pieces, and go out as the reader likes", async (
   assert(new Set(reads).size > 50);
   const sizes = (node: string) =>
     of("write").filter((one) => one.node === node).map(({ bytes }) => bytes);
-  const least = ["n1", "n2", "n3", "n4", "n5", "n6"]
+  const least = ["n0", "n1", "n2", "n3", "n4", "n5"]
     .map((node) => Math.min(...sizes(node)));
   assert(least.some((size) => size < 10), "a reader takes it piece by piece");
   assert(least.some((size) => size > 50), "a reader takes whole lines");
@@ -63,7 +63,7 @@ Deno.test("bytes: every process ends as it is asked to, and says so", async () =
     const { of, violations, counts } = await simulate({
       seed,
       nodes: 2,
-      faults: [{ kind: "crash", at: 3000, until: 7000, node: "n1" }],
+      faults: [{ kind: "crash", at: 3000, until: 7000, node: "n0" }],
     });
     assertEquals(violations, []);
     assert(counts.ok > 30);
@@ -72,7 +72,7 @@ Deno.test("bytes: every process ends as it is asked to, and says so", async () =
     codes.set(how, (codes.get(how) ?? 0) + 1);
     assertEquals(of("exit").filter(({ t }) => t > 19_000).length, 2);
   }
-  assertEquals([...codes.keys()].sort(), ["", "n1 0", "n1 1"]);
+  assertEquals([...codes.keys()].sort(), ["", "n0 0", "n0 1"]);
 });
 
 async function firstViolation(

@@ -59,7 +59,67 @@ Deno.test("sim: many seeds, in workers, summed up", async () => {
   assert(/^loss +6 +\d+/m.test(stdout), stdout);
   assert(/^all +6 +\d+/m.test(stdout), stdout);
   assertStringIncludes(stdout, "6 seeds in ");
-  assertStringIncludes(stdout, "0 failed");
+  assertStringIncludes(stdout, "0 failed, 0 undecided");
+  assert(/^messages per operation +operations +all/m.test(stdout), stdout);
+  assert(/^latency in ms +count +median +p99 +max/m.test(stdout), stdout);
+  assert(/^late reply +\d+$/m.test(stdout), stdout);
+});
+
+Deno.test("sim: one seed's counts have one row, with messages and latencies", async () => {
+  const { code, stdout } = await sim(
+    ...["--seed", "1", "--workload", "broadcast", "--nodes", "1"],
+    ...["--faults", "none", "--ops", "40"],
+  );
+  assertEquals(code, 0, stdout);
+  assertStringIncludes(
+    stdout,
+    "Seed 1: workload broadcast, 1 node, 40 operations\n",
+  );
+  assertStringIncludes(stdout, "broadcast until all know");
+  assert(!/^all/m.test(stdout), stdout);
+  assert(/^pass; \d+ events, hash [0-9a-f]{16}$/m.test(stdout), stdout);
+});
+
+Deno.test("sim: what never happened is named, and exits with 1 where that was asked for", async () => {
+  const options = ["--seed", "1", "--workload", "echo", "--faults", "none"];
+  assertEquals((await sim(...options)).code, 0);
+  const { code, stdout } = await sim(...options, "--sometimes");
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "Never happened in 1 seed: reply on the");
+});
+
+Deno.test("sim: a node of one's own, by its export setUp or by default", async () => {
+  const file = `${directory}/node.ts`;
+  const counter = (start: string, echo: string) =>
+    `${start} (node: any) { node.on("echo", ({ body }: any) => ({ echo: ${echo} })); }`;
+  const options = ["--node", file, "--workload", "echo", "--seed", "1"];
+  for (const start of ["export default function", "export function setUp"]) {
+    Deno.writeTextFileSync(file, counter(start, "body.echo"));
+    const { code, stdout } = await sim(...options, "--seeds", "2");
+    assertEquals(code, 0, stdout);
+  }
+  Deno.writeTextFileSync(file, counter("export default function", "1"));
+  const { code, stdout } = await sim(...options);
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "came back as 1");
+  assertStringIncludes(stdout, `--node ${file}`);
+  Deno.writeTextFileSync(file, "export const x = 1;");
+  const wrong = await sim(...options);
+  assertEquals(wrong.code, 2);
+  assertStringIncludes(wrong.stderr, "must export a function 'setUp'");
+});
+
+Deno.test("sim: a seed that is not the same twice is found with --twice", async () => {
+  const file = `${directory}/dice.ts`;
+  Deno.writeTextFileSync(
+    file,
+    `export default (node: any) => node.on("echo", ({ body }: any) => ({ echo: body.echo, x: Math.random() }));`,
+  );
+  const options = ["--node", file, "--workload", "echo", "--seed", "1"];
+  assertEquals((await sim(...options)).code, 0);
+  const { code, stdout } = await sim(...options, "--twice");
+  assertEquals(code, 1);
+  assertStringIncludes(stdout, "repeatable: run twice, the hashes are ");
 });
 
 Deno.test("sim: a violation is shrunk, can be run again, and exits with 1", async () => {
@@ -87,6 +147,10 @@ Deno.test("sim: a wrong option is named on one line, and exits with 2", async ()
     [["--only-ops", "1,-2"], "--only-ops must be like 1,4-7"],
     [["--minutes", "0"], "--minutes must be a number from 0.01"],
     [["--trace", "x"], "--trace needs one seed: add --seed N"],
+    [["--topology", "x"], "--topology must be one of grid, line, total, tree4"],
+    [["--node", "x.ts"], "--node needs to know what to ask for"],
+    [["--from", "5"], "--from needs --diagram FILE"],
+    [["--only-nodes", "n0"], "--only-nodes needs --diagram FILE"],
   ];
   await Promise.all(cases.map(async ([args, text]) => {
     const { code, stdout, stderr } = await sim(...args);

@@ -137,7 +137,7 @@ Deno.test("never-early: a timeout while the reply can be read", async () => {
     setUp(node) {
       callbacks(node);
       node.every(7, () => {
-        node.rpc("n2", { type: "echo" }, () => {});
+        node.rpc("n1", { type: "echo" }, () => {});
       });
     },
     workload: echoWorkload,
@@ -146,7 +146,7 @@ Deno.test("never-early: a timeout while the reply can be read", async () => {
       kind: "pause" as const,
       at: 200 * i + 100,
       until: 200 * i + 250,
-      node: "n1",
+      node: "n0",
     })),
   };
   assertEquals(await firstViolation(options), undefined);
@@ -213,6 +213,7 @@ Deno.test("in-proportion: waking up again and again for nothing", () =>
 const manySlowCallbacks: Partial<SimulationOptions> = {
   nodes: 1,
   operations: 0,
+  recoveryMs: 0,
   setUp(node) {
     node.on("init", () => {
       for (let i = 0; i < 100; i++) {
@@ -224,7 +225,7 @@ const manySlowCallbacks: Partial<SimulationOptions> = {
     kind: "busy",
     at: 1000,
     until: 9000,
-    node: "n1",
+    node: "n0",
     messageMs: 0,
     callbackMs: 1,
   }],
@@ -266,31 +267,31 @@ Deno.test("no-long-stalls: a reap as it should be has slices", async () => {
   assertEquals(violation, undefined);
 });
 
-/** n1 asks n2, which lets n3 answer. */
+/** n0 asks n1, which lets n2 answer. */
 function forwarding(node: Node): void {
   node.on("init", () => {
-    if (node.nodeId !== "n1") return;
+    if (node.nodeId !== "n0") return;
     node.every(500, () => {
-      node.rpc("n2", { type: "ask" }, () => {});
+      node.rpc("n1", { type: "ask" }, () => {});
     });
   });
   node.on("ask", ({ body }) => {
-    node.send("n3", { type: "forward", to: body.msg_id });
+    node.send("n2", { type: "forward", to: body.msg_id });
   });
   node.on("forward", ({ body }) => {
-    node.send("n1", { type: "ask_ok", in_reply_to: body.to });
+    node.send("n0", { type: "ask_ok", in_reply_to: body.to });
   });
 }
 
 Deno.test("replies-checked: a reply from another node than was asked", async () => {
-  const options = { setUp: forwarding, operations: 0 };
+  const options = { setUp: forwarding, operations: 0, recoveryMs: 0 };
   assertEquals(await firstViolation(options), undefined);
   await assertBreaks("replies-checked", "by a message that is no reply to it", {
     ...options,
     nodeClass: class extends Node {
       override receive(line: string): void {
         super.receive(
-          line.includes("ask_ok") ? line.replace('"n3"', '"n2"') : line,
+          line.includes("ask_ok") ? line.replace('"n2"', '"n1"') : line,
         );
       }
     },

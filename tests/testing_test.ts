@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { LinKv, TestNode, VirtualClock } from "../lib/testing.ts";
 
 Deno.test("TestNode: services answer what an async handler asks them", async () => {
@@ -69,4 +69,46 @@ Deno.test("VirtualClock refuses what a real timer would not take", () => {
       `current value is ${delayMs}`,
     );
   }
+});
+
+Deno.test("TestNode: an async init is waited for, and its init_ok is none of what was sent", async () => {
+  const test = new TestNode((node) => {
+    let ts: unknown;
+    node.on("init", async () => {
+      ({ ts } = await node.rpc("lin-tso", { type: "ts" }));
+    });
+    node.on("when", () => ({ ts }));
+  });
+  await test.deliver({ src: "c1", body: { type: "when", msg_id: 1 } });
+  assertEquals(
+    test.sent().map(({ dest, body }) => `${dest} ${body.type} ${body.ts}`),
+    ["lin-tso ts undefined", "c1 when_ok 0"],
+  );
+});
+
+Deno.test("TestNode: set-up is handed what a simulation hands it", async () => {
+  const rolls = async (seed?: number) => {
+    const test = new TestNode((node, { random, wallNow }) => {
+      node.on("roll", () => ({ roll: random.int(1_000_000), at: wallNow() }));
+    }, seed === undefined ? {} : { seed });
+    await test.advance(5);
+    await test.deliver({ src: "c1", body: { type: "roll", msg_id: 1 } });
+    const { roll, at } = test.sent()[0]!.body;
+    assertEquals(at, 5);
+    return roll;
+  };
+  assertEquals(await rolls(), await rolls(0));
+  assert(await rolls(1) !== await rolls(2));
+});
+
+Deno.test("TestNode: a service of one's own is beside the others, and null takes one away", async () => {
+  const test = new TestNode((node) => {
+    node.on("ask", () => {
+      for (const id of ["lin-kv", "lin-tso", "mine"]) {
+        node.rpc(id, { type: "ts" }, () => {});
+      }
+    });
+  }, { services: { mine: new LinKv(), "lin-kv": null } });
+  await test.deliver({ src: "c1", body: { type: "ask" } });
+  assertEquals(test.node.pendingCount, 1);
 });

@@ -4,55 +4,118 @@ import { canonical } from "./services.ts";
 
 /** How many different sums of a counter are kept apart. */
 const MAX_SUMS = 100_000;
+/** How many problems of one kind are told; the others are counted. */
+const MAX_TOLD = 5;
+
+/** Options of {@linkcode checkSet} and {@linkcode checkCounter}. */
+export interface ReadOptions {
+  /**
+   * Whether a node that has confirmed an `add` must have it in its own later
+   * reads, as long as it is not started anew. Maelstrom does not ask for this.
+   *
+   * @default {true}
+   */
+  ownWrites?: boolean;
+}
 
 function finding(check: string, problems: string[], passed: string): Finding[] {
-  return problems.length === 0
-    ? [{ check, outcome: "pass", text: passed }]
-    : problems.map((text) => ({ check, outcome: "fail", text }));
+  if (problems.length === 0) return [{ check, outcome: "pass", text: passed }];
+  const told = problems.slice(0, MAX_TOLD);
+  const others = problems.length - told.length;
+  if (others > 0) told.push(`and ${others} more of this kind`);
+  return told.map((text) => ({ check, outcome: "fail", text }));
 }
 
 function finalReads(history: readonly HistoryEntry[]): HistoryEntry[] {
   return history.filter(({ final, status }) => final && status === "ok");
 }
 
+/** What is wrong at the end is told first. */
+function finalFirst(history: readonly HistoryEntry[]): HistoryEntry[] {
+  return [...finalReads(history), ...history.filter(({ final }) => !final)];
+}
+
 function unread(check: string): Finding[] {
-  return [{
-    check,
-    outcome: "unknown",
-    text: "no final read was answered: this is no pass",
-  }];
+  return [{ check, outcome: "unknown", text: "no final read was answered" }];
+}
+
+/** Adds whose node must have them in its own reads from some time on. */
+function ownAdds(adds: readonly HistoryEntry[], options: ReadOptions) {
+  const { ownWrites = true } = options;
+  const byNode = new Map<string, HistoryEntry[]>();
+  for (const add of ownWrites ? adds : []) {
+    if (add.status !== "ok" || add.incarnation === undefined) continue;
+    const key = `${add.node} ${add.incarnation}`;
+    const own = byNode.get(key);
+    if (own) own.push(add);
+    else byNode.set(key, [add]);
+  }
+  return (read: HistoryEntry): HistoryEntry[] =>
+    (byNode.get(`${read.node} ${read.incarnation}`) ?? [])
+      .filter(({ completedAt }) => completedAt < read.invokedAt);
 }
 
 /**
- * Checks a grow-only set: what was added (`add`) is in every final `read`, and
- * nothing is in any read that nobody tried to add.
+ * Checks a grow-only set. Every `read` has what its own node confirmed before,
+ * nothing that nobody had tried to add by then, and nothing twice; every final
+ * one has all that was added (`add`).
  *
  * @param history Operations `add` and `read`.
+ * @param options What a read in the middle must have.
  */
-export function checkSet(history: readonly HistoryEntry[]): Finding[] {
-  const tried = new Set<string>();
+export function checkSet(
+  history: readonly HistoryEntry[],
+  options: ReadOptions = {},
+): Finding[] {
+  const adds = history.filter(({ f, status }) =>
+    f === "add" && status !== "fail"
+  );
+  const triedAt = new Map<string, number>();
   const added = new Set<string>();
-  for (const { f, value, status } of history) {
-    if (f !== "add") continue;
-    if (status !== "fail") tried.add(canonical(value));
-    if (status === "ok") added.add(canonical(value));
+  for (const { value, status, invokedAt } of adds) {
+    const element = canonical(value);
+    triedAt.set(element, Math.min(invokedAt, triedAt.get(element) ?? Infinity));
+    if (status === "ok") added.add(element);
   }
+  const ownOf = ownAdds(adds, options);
   const problems: string[] = [];
-  for (const { f, result, status, final, index, node } of history) {
-    if (f !== "read" || status !== "ok") continue;
-    const read = new Set((result as unknown[]).map(canonical));
-    for (const element of read) {
-      if (tried.has(element)) continue;
-      problems.push(
-        `operation ${index} read ${element} from ${node}, which nobody added`,
-      );
+  for (const read of finalFirst(history)) {
+    if (read.f !== "read" || read.status !== "ok") continue;
+    const { result, final, index, node, completedAt } = read;
+    const what = final
+      ? `${node}'s final read`
+      : `operation ${index}, a read of ${node},`;
+    if (!Array.isArray(result)) {
+      problems.push(`${what} says ${canonical(result)}, which is no list`);
+      continue;
     }
-    const lost = final ? [...added].filter((value) => !read.has(value)) : [];
+    const elements = result.map(canonical);
+    const set = new Set(elements);
+    if (set.size < elements.length) {
+      const twice = elements.find((one, i) => elements.indexOf(one) < i);
+      problems.push(`${what} has ${twice} more than once`);
+    }
+    for (const element of set) {
+      const at = triedAt.get(element);
+      if (at !== undefined && at <= completedAt) continue;
+      const when = at === undefined ? "" : " before";
+      problems.push(`${what} has ${element}, which nobody added${when}`);
+    }
+    const lost = final ? [...added].filter((one) => !set.has(one)) : [];
     if (lost.length > 0) {
       problems.push(
-        `${lost.length} of ${added.size} elements are lost in ${node}'s final read, such as ${
+        `${what} lacks ${lost.length} of ${added.size} elements, such as ${
           lost[0]
         }`,
+      );
+      continue;
+    }
+    const own = ownOf(read).find(({ value }) => !set.has(canonical(value)));
+    if (own !== undefined) {
+      problems.push(
+        `${what} lacks ${
+          canonical(own.value)
+        }, which ${node} had confirmed in operation ${own.index}`,
       );
     }
   }
@@ -63,37 +126,89 @@ export function checkSet(history: readonly HistoryEntry[]): Finding[] {
 }
 
 /**
- * Checks a counter: each final `read` is the sum of all that was added
- * (`add`), with or without what perhaps was.
+ * Checks a counter. Every `read` is between the least and the most that what
+ * was tried (`add`) by then could have made of it, and has what its own node
+ * confirmed before; every final one is the sum of all that was added, with or
+ * without what perhaps was.
  *
  * @param history Operations `add`, whose value is the difference, and `read`.
+ * @param options What a read in the middle must have.
  */
-export function checkCounter(history: readonly HistoryEntry[]): Finding[] {
+export function checkCounter(
+  history: readonly HistoryEntry[],
+  options: ReadOptions = {},
+): Finding[] {
+  const adds = history.filter(({ f, status }) =>
+    f === "add" && status !== "fail"
+  );
+  const ownOf = ownAdds(adds, options);
+  const sums = possibleSums(adds);
+  const problems: string[] = [];
+  for (const read of finalFirst(history)) {
+    if (read.f !== "read" || read.status !== "ok") continue;
+    const { result, final, index, node, completedAt } = read;
+    const what = final
+      ? `${node}'s final read`
+      : `operation ${index}, a read of ${node},`;
+    if (!Number.isSafeInteger(result)) {
+      problems.push(
+        `${what} says ${canonical(result)}, which is no whole number`,
+      );
+      continue;
+    }
+    if (final && sums !== undefined) {
+      if (sums.has(result as number)) continue;
+      problems.push(
+        `${what} says ${result}, but what was added makes ${
+          sums.size > 3
+            ? `one of ${sums.size} sums from ${Math.min(...sums)} to ${
+              Math.max(...sums)
+            }, and this is none of them`
+            : [...sums].join(" or ")
+        }`,
+      );
+      continue;
+    }
+    const own = new Set(ownOf(read));
+    let [least, most] = [0, 0];
+    for (const add of adds) {
+      const delta = add.value as number;
+      if (own.has(add) || (add.invokedAt <= completedAt && delta > 0)) {
+        most += delta;
+      }
+      if (own.has(add) || (add.invokedAt <= completedAt && delta < 0)) {
+        least += delta;
+      }
+    }
+    if (result as number >= least && result as number <= most) continue;
+    problems.push(
+      `${what} says ${result}, which was not possible by then: from ${least} to ${most}`,
+    );
+  }
+  if (problems.length > 0) return finding("counter", problems, "");
+  if (sums === undefined) {
+    const text = `more than ${MAX_SUMS} sums are possible`;
+    return [{ check: "counter", outcome: "unknown", text }];
+  }
+  const { length } = finalReads(history);
+  if (length === 0) return unread("counter");
+  return finding(
+    "counter",
+    [],
+    `${length} final ${length === 1 ? "read" : "reads"}`,
+  );
+}
+
+/** All that adds may have made; `undefined` where that is too much. */
+function possibleSums(adds: readonly HistoryEntry[]): Set<number> | undefined {
   let sums = new Set([0]);
-  for (const { f, value, status } of history) {
-    if (f !== "add" || status === "fail") continue;
+  for (const { value, status } of adds) {
     const delta = value as number;
     const maybe = status === "info" ? [...sums] : [];
     sums = new Set([...[...sums].map((sum) => sum + delta), ...maybe]);
-    if (sums.size > MAX_SUMS) {
-      return [{
-        check: "counter",
-        outcome: "unknown",
-        text: `more than ${MAX_SUMS} sums are possible: this is no pass`,
-      }];
-    }
+    if (sums.size > MAX_SUMS) return undefined;
   }
-  const reads = finalReads(history);
-  if (reads.length === 0) return unread("counter");
-  const problems = reads.filter(({ result }) => !sums.has(result as number))
-    .map(({ result, node }) =>
-      `${node}'s final read is ${result}, which no sum of what was added is: ${
-        sums.size > 3
-          ? `from ${Math.min(...sums)} to ${Math.max(...sums)}`
-          : [...sums].join(" or ")
-      }`
-    );
-  return finding("counter", problems, `${reads.length} final reads`);
+  return sums;
 }
 
 /**
@@ -106,6 +221,10 @@ export function checkUniqueIds(history: readonly HistoryEntry[]): Finding[] {
   const problems: string[] = [];
   for (const { status, result, index } of history) {
     if (status !== "ok") continue;
+    if (result === undefined || result === null) {
+      problems.push(`operation ${index} got no id`);
+      continue;
+    }
     const id = canonical(result);
     const owner = owners.get(id);
     if (owner === undefined) owners.set(id, index);
@@ -135,4 +254,40 @@ export function checkEcho(
       }`
     );
   return finding("echo", problems, `${echoes.length} echoes`);
+}
+
+/**
+ * Checks that of each kind of operation at least one succeeded: else whatever
+ * holds of the history holds of nothing. As in Jepsen's statistics.
+ *
+ * @param history Operations of any kinds.
+ */
+export function checkSucceeded(history: readonly HistoryEntry[]): Finding[] {
+  const check = "succeeded";
+  const kinds = new Map<string, HistoryEntry[]>();
+  for (const entry of history) {
+    const entries = kinds.get(entry.f);
+    if (entries) entries.push(entry);
+    else kinds.set(entry.f, [entry]);
+  }
+  const none = [...kinds].filter(([, entries]) =>
+    entries.every(({ status }) => status !== "ok")
+  );
+  if (kinds.size === 0) {
+    return [{ check, outcome: "unknown", text: "nothing was asked" }];
+  }
+  if (none.length === 0) {
+    const text = [...kinds].map(([f, entries]) => {
+      const ok = entries.filter(({ status }) => status === "ok").length;
+      return `${ok} of ${entries.length} ${f}`;
+    }).join(", ");
+    return [{ check, outcome: "pass", text }];
+  }
+  return none.map(([f, entries]) => ({
+    check,
+    outcome: "unknown",
+    text: `none of ${entries.length} "${f}" succeeded: ${
+      entries.findLast(({ error }) => error !== undefined)?.error ?? "no answer"
+    }`,
+  }));
 }

@@ -12,8 +12,12 @@ export interface ClientWorld {
   schedule(us: number, fn: () => void): () => void;
   /** Sends a request. */
   request(message: Message): void;
+  /** How often a node has been started. */
+  incarnation(node: string): number;
   /** An operation was invoked, or has ended: its entry is new or changed. */
   recorded(entry: HistoryEntry): void;
+  /** A node has done what no node may do. */
+  violated(check: string, text: string, node: string): void;
 }
 
 /** An operation to come. */
@@ -26,6 +30,17 @@ export interface PlannedOperation {
   node: string;
   /** Whether it is one of those at the end. */
   final: boolean;
+  /** Whether it is one of those after the faults. */
+  probe?: boolean;
+}
+
+/** A request that was answered, or that may arrive twice. */
+interface Asked {
+  node: string;
+  index: number;
+  /** The answer's `msg_id`; `undefined` while there is none, or where more than one may come. */
+  answer: number | undefined;
+  twice: boolean;
 }
 
 /**
@@ -41,7 +56,10 @@ export class Client {
   readonly #timeoutUs: number;
   readonly #waiting: PlannedOperation[] = [];
   #current: HistoryEntry | undefined;
+  /** By `msg_id`: what was asked. */
+  readonly #asked: Map<number, Asked> = new Map();
   #cancelTimeout: () => void = () => {};
+  #started = false;
   #msgId = 0;
   #process = 0;
 
@@ -70,14 +88,29 @@ export class Client {
     return this.#current !== undefined;
   }
 
+  /** Begins to ask. */
+  start(): void {
+    this.#started = true;
+    this.#next();
+  }
+
   /**
-   * Asks for an operation once all before it have ended.
+   * Asks for an operation once it has been started, and all before it have ended.
    *
    * @param planned The operation.
    */
   ask(planned: PlannedOperation): void {
     this.#waiting.push(planned);
-    if (this.#current === undefined) this.#next();
+    if (this.#started && this.#current === undefined) this.#next();
+  }
+
+  /**
+   * A request of its arrives twice: its node may answer twice.
+   *
+   * @param msgId The request's `msg_id`.
+   */
+  doubled(msgId: number): void {
+    this.#asked.get(msgId)!.twice = true;
   }
 
   /**
@@ -88,6 +121,7 @@ export class Client {
   receive(message: Message): void {
     const entry = this.#current;
     const { body } = message;
+    this.#checkOnce(message);
     if (
       entry === undefined || body.in_reply_to !== this.#msgId ||
       message.src !== entry.node
@@ -101,10 +135,21 @@ export class Client {
     }
   }
 
+  /** The network may deliver an answer twice, but no node may give two. */
+  #checkOnce({ src, body }: Message): void {
+    const asked = this.#asked.get(body.in_reply_to!);
+    if (asked === undefined || asked.node !== src || asked.twice) return;
+    asked.answer ??= body.msg_id;
+    if (asked.answer === body.msg_id) return;
+    const { index, node } = asked;
+    const text = `${node} answered operation ${index} more than once`;
+    this.#world.violated("answered-once", text, node);
+  }
+
   #next(): void {
     const planned = this.#waiting.shift();
     if (planned === undefined) return;
-    const { index, operation, node, final } = planned;
+    const { index, operation, node, final, probe } = planned;
     const now = this.#world.nowUs();
     const entry: HistoryEntry = {
       ...operation,
@@ -115,9 +160,12 @@ export class Client {
       completedAt: Infinity,
       status: "info",
       final,
+      ...probe ? { probe } : {},
+      incarnation: this.#world.incarnation(node),
     };
     this.#current = entry;
-    this.#msgId++;
+    const msgId = ++this.#msgId;
+    this.#asked.set(msgId, { node, index, answer: undefined, twice: false });
     this.#world.recorded(entry);
     this.#cancelTimeout = this.#world.schedule(now + this.#timeoutUs, () => {
       entry.error = "no answer";
@@ -133,6 +181,7 @@ export class Client {
 
   #failed(entry: HistoryEntry, { code, text }: Body): void {
     entry.error = `${code}: ${text}`;
+    if (typeof code === "number") entry.code = code;
     this.#end(entry, isDefinite(Number(code)) ? "fail" : "info");
   }
 
@@ -140,6 +189,9 @@ export class Client {
     this.#cancelTimeout();
     this.#current = undefined;
     entry.status = status;
+    if (this.#world.incarnation(entry.node) !== entry.incarnation) {
+      entry.incarnation = undefined;
+    }
     if (status === "info") this.#process++;
     else entry.completedAt = this.#world.nowUs() / 1000;
     this.#world.recorded(entry);

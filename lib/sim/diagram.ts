@@ -1,4 +1,6 @@
 /** A space-time diagram of a simulation, drawn from its trace. */
+import { isDefinite } from "../errors.ts";
+import { describeFault, type Fault } from "./fault.ts";
 
 /** An event of a trace. */
 interface TraceEvent {
@@ -41,7 +43,18 @@ const LANE_GAP = 150;
 const LEFT = 110;
 const SLOT = 5;
 const MAX_SLOTS = 9;
+/** How far a label is from its lane, to the right: clear of the bars, which are there. */
+const AWAY = 58;
 const LINE_HEIGHT = 13;
+/** Viewers and browsers draw nothing that is higher. */
+const MAX_HEIGHT = 32_767;
+const BOTTOM = 30;
+/** How wide a letter is, at most, in a font of so many px. */
+const LETTER = 0.62;
+const LABEL_PX = 8.5;
+const NOTE_PX = 10;
+const FAILED = "#d93025";
+const REFUSED = "#b06000";
 /** Hues apart from each other, and from the red and green of the bars. */
 const COLOURS = [
   "#1f6fb4",
@@ -61,14 +74,39 @@ const BAR_COLOURS: Record<string, string> = {
   cancelled: "#9aa0a6",
 };
 
+/** What of a trace is drawn. */
+export interface DiagramOptions {
+  /**
+   * From which time on, in ms.
+   *
+   * @default {0}
+   */
+  fromMs?: number | undefined;
+  /**
+   * Until which time, in ms.
+   *
+   * @default {Infinity}
+   */
+  toMs?: number | undefined;
+  /**
+   * The ids of the clients, nodes and services that are drawn.
+   *
+   * @default all
+   */
+  lanes?: readonly string[] | undefined;
+}
+
 /**
  * Draws a trace as SVG: time runs downwards, each client, node and service has
  * a lane, each message is an arrow coloured by its type. One that was lost
- * ends in a cross. A thin bar beside a node's lane is a callback that waits:
+ * ends in a cross. An error is red, or brown where it certainly means that
+ * nothing was done. A thin bar beside a node's lane is a callback that waits:
  * green if it ended with its reply, red if it was reaped.
  *
  * Time is not to scale: each event has a row of its own, and a gap in which
- * nothing happened is cut short. The axis says what time it is.
+ * nothing happened is cut short. The axis says what time it is. What is higher
+ * than 32,767 px, which is what viewers take, is the first page of several,
+ * and says so: {@linkcode diagrams} has them all.
  *
  * @example
  * ```ts
@@ -88,9 +126,28 @@ const BAR_COLOURS: Record<string, string> = {
  * ```
  *
  * @param trace The lines of a trace.
+ * @param options What of it is drawn.
  */
-export function diagram(trace: Iterable<string>): string {
-  return new Drawing([...trace].map((line) => JSON.parse(line))).svg();
+export function diagram(
+  trace: Iterable<string>,
+  options: DiagramOptions = {},
+): string {
+  return diagrams(trace, options)[0]!;
+}
+
+/**
+ * Draws a trace as {@linkcode diagram} does, on as many pages as it needs.
+ *
+ * @param trace The lines of a trace.
+ * @param options What of it is drawn.
+ * @returns Each page's SVG, at least one.
+ */
+export function diagrams(
+  trace: Iterable<string>,
+  options: DiagramOptions = {},
+): string[] {
+  const events = [...trace].map((line) => JSON.parse(line));
+  return new Drawing(events, options).pages();
 }
 
 class Drawing {
@@ -104,43 +161,89 @@ class Drawing {
   /** Messages between lanes that are not drawn, such as `init`. */
   readonly #hidden: Set<number> = new Set();
   readonly #dense: boolean;
+  readonly #window: { fromMs: number; toMs: number };
+  #width = 0;
   #height = 0;
-  #top = 0;
 
-  constructor(events: TraceEvent[]) {
+  constructor(events: TraceEvent[], options: DiagramOptions) {
+    const { fromMs = 0, toMs = Infinity, lanes } = options;
+    this.#window = { fromMs, toMs };
     this.#events = events.filter(({ e }) => e !== "complete");
-    const messages = events.filter(({ e }) => e === "send").length;
+    const messages =
+      events.filter(({ e, t }) => e === "send" && t >= fromMs && t <= toMs)
+        .length;
     this.#dense = messages > 300;
-    this.#findLanes();
+    this.#findLanes(lanes);
     this.#findColours();
+    this.#findWidth();
     this.#layOut();
     this.#collect();
   }
 
-  svg(): string {
+  /** One page below the other, each no higher than viewers take. */
+  pages(): string[] {
+    const { fromMs, toMs } = this.#window;
+    const first = this.#events.findIndex(({ t }) => t >= fromMs);
+    const beyond = this.#events.findIndex(({ t }) => t > toMs);
+    const top = first > 0 ? this.#ys[first]! - LINE_HEIGHT : 0;
+    const bottom = beyond === -1 ? this.#height : this.#ys[beyond]!;
+    const room = MAX_HEIGHT - this.#legend().height - BOTTOM;
+    const count = Math.max(1, Math.ceil((bottom - top) / room));
+    return Array.from({ length: count }, (_, i) => {
+      const from = top + i * room;
+      return this.#page(from, Math.min(from + room, bottom), i + 1, count);
+    });
+  }
+
+  #page(from: number, to: number, number: number, count: number): string {
     const width = this.#width;
-    const height = round(this.#height + 30);
+    const { parts: legend, height: top } = this.#legend();
+    const inside = Math.max(1, round(to - from));
+    const height = top + inside + BOTTOM;
+    const seen = (fromY: number, toY: number) => toY >= from && fromY <= to;
     const parts = [
       `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="ui-sans-serif, Helvetica, Arial, sans-serif" font-size="11">`,
       `<rect width="${width}" height="${height}" fill="#fff"/>`,
       ...this.#drawMarkers(),
-      ...this.#legend().parts,
-      ...this.#drawAxis(width),
-      ...this.#drawNotes(width),
-      ...this.#drawLanes(),
-      ...this.#spans.map((span) => this.#drawSpan(span)),
-      ...this.#arrows.map((arrow) => this.#drawArrow(arrow)),
+      ...legend,
+      count === 1
+        ? ""
+        : `<text x="20" y="12" font-weight="700">page ${number} of ${count}</text>`,
+      `<svg y="${top}" width="${width}" height="${inside}" viewBox="0 ${
+        round(from)
+      } ${width} ${inside}">`,
+      ...this.#drawAxis(from, to),
+      ...this.#notes.filter(({ y }) => seen(y - 100, y))
+        .map((note) => this.#drawNote(note)),
+      ...this.#drawLanes(from, to),
+      ...this.#spans.filter(({ fromY, toY }) => seen(fromY, toY))
+        .map((span) => this.#drawSpan(span)),
+      ...this.#arrows.filter(({ fromY, toY }) => seen(fromY, toY))
+        .map((arrow) => this.#drawArrow(arrow)),
+      "</svg>",
       "</svg>",
     ];
-    return parts.join("\n") + "\n";
+    return parts.filter((part) => part !== "").join("\n") + "\n";
   }
 
-  get #width(): number {
-    return LEFT + this.#lanes.size * LANE_GAP + 40;
+  /** As wide as its lanes, and as what is written beside them. */
+  #findWidth(): void {
+    const longest = [...this.#colours.keys()]
+      .reduce((most, type) => Math.max(most, type.length + 3), 0);
+    const last = LEFT + (this.#lanes.size - 1) * LANE_GAP + 50;
+    const names = [...this.#lanes].map(([id, x]) =>
+      x + id.length * 12 * LETTER
+    );
+    this.#width = Math.ceil(Math.max(
+      LEFT + this.#lanes.size * LANE_GAP + 40,
+      last - LANE_GAP + AWAY + longest * LABEL_PX * LETTER + 10,
+      ...names,
+      48 + longest * 7 + 20,
+    ));
   }
 
   /** Clients to the left, then nodes, then services and those that don't exist. */
-  #findLanes(): void {
+  #findLanes(wanted: readonly string[] | undefined): void {
     const nodes = new Set<string>();
     const others = new Set<string>();
     for (const { e, node, src, dest } of this.#events) {
@@ -157,21 +260,22 @@ class Drawing {
       ...[...nodes].sort(byNumber),
       ...rest.filter((id) => !isClient(id)).sort(),
     ];
-    lanes.forEach((id, i) => this.#lanes.set(id, LEFT + i * LANE_GAP + 50));
+    const drawn = lanes.filter((id) => wanted?.includes(id) ?? true);
+    drawn.forEach((id, i) => this.#lanes.set(id, LEFT + i * LANE_GAP + 50));
   }
 
   #findColours(): void {
     for (const { e, body, src, dest } of this.#events) {
       if (e === "send" && this.#lanes.has(src!) && this.#lanes.has(dest!)) {
-        this.#colourOf(body!.type);
+        this.#colourOf(body!);
       }
     }
   }
 
-  /** A reply has its request's colour. */
-  #colourOf(type: string): string {
+  /** A reply has its request's colour, unless it is an error. */
+  #colourOf({ type, code }: { type: string; code?: unknown }): string {
     const base = type.replace(/_ok$/, "");
-    if (base === "error") return "#d93025";
+    if (base === "error") return isDefinite(Number(code)) ? REFUSED : FAILED;
     let colour = this.#colours.get(base);
     if (colour === undefined) {
       colour = COLOURS[this.#colours.size % COLOURS.length]!;
@@ -181,9 +285,8 @@ class Drawing {
   }
 
   #layOut(): void {
-    this.#top = 30 + this.#legend().rows * 18;
     const row = this.#dense ? 4 : 9;
-    let y = this.#top + 24;
+    let y = 24;
     let last = this.#events[0]?.t ?? 0;
     for (const event of this.#events) {
       const gap = event.t - last;
@@ -196,7 +299,8 @@ class Drawing {
   }
 
   /** How much room an event needs. */
-  #rowOf({ e, m, src, dest }: TraceEvent, row: number): number {
+  #rowOf(event: TraceEvent, row: number): number {
+    const { e, m, src, dest, node } = event;
     switch (e) {
       case "send":
         if (!this.#lanes.has(src!) || !this.#lanes.has(dest!)) {
@@ -208,11 +312,13 @@ class Drawing {
         return this.#hidden.has(m!) ? 0 : row;
       case "rpc":
       case "end":
-        return row / 3;
-      case "fault":
+        return this.#lanes.has(node!) ? row / 3 : 0;
       case "heal":
-      case "violation":
         return LINE_HEIGHT;
+      case "fault":
+        return this.#wrap(faultNote(event)).length * LINE_HEIGHT;
+      case "violation":
+        return this.#wrap(violationNote(event)).length * LINE_HEIGHT;
       default:
         return 0;
     }
@@ -277,7 +383,7 @@ class Drawing {
         }
         case "fault":
           faults.set(fault!, event);
-          this.#note(y, `${event.t} ms: ${describeFault(event)}`, "#7a4b00");
+          this.#note(y, faultNote(event), "#7a4b00");
           if (kind === "crash" || kind === "pause") {
             const title = `${node}: ${kind}`;
             const at = { node: node!, fromY: y, toY: y };
@@ -295,11 +401,7 @@ class Drawing {
           break;
         }
         case "violation":
-          this.#note(
-            y,
-            `${event.t} ms: ${event.check}: ${event.text}`,
-            "#d93025",
-          );
+          this.#note(y, violationNote(event), FAILED);
       }
     });
     const end = this.#height - 20;
@@ -322,7 +424,7 @@ class Drawing {
   }
 
   #drawMarkers(): string[] {
-    const colours = new Set([...this.#colours.values(), "#d93025"]);
+    const colours = new Set([...this.#colours.values(), FAILED, REFUSED]);
     const size = this.#dense ? 5 : 6;
     return [
       "<defs>",
@@ -335,20 +437,24 @@ class Drawing {
     ];
   }
 
-  #legend(): { parts: string[]; rows: number } {
+  #legend(): { parts: string[]; height: number } {
     const width = this.#width;
     const entries: [mark: string, text: string][] = [
-      ...[...this.#colours].map(([type, colour]): [string, string] => [
+      ...[
+        ...this.#colours,
+        ["refused", REFUSED],
+        ["failed, or nobody knows", FAILED],
+      ].map(([type, colour]): [string, string] => [
         `<line x1="0" y1="-4" x2="22" y2="-4" stroke="${colour}" stroke-width="2" marker-end="url(#a${
-          colour.slice(1)
+          colour!.slice(1)
         })"/>`,
-        type,
+        type!,
       ]),
       [
         `<line x1="0" y1="-4" x2="22" y2="-4" stroke="#555" stroke-dasharray="4 2"/>`,
         "reply",
       ],
-      [`<g transform="translate(11 -4)">${cross("#d93025")}</g>`, "lost"],
+      [`<g transform="translate(11 -4)">${cross(FAILED)}</g>`, "lost"],
       ...Object.entries(BAR_COLOURS).map(([how, colour]): [string, string] => [
         `<rect x="9" y="-10" width="3" height="12" fill="${colour}"/>`,
         how === "cancelled" ? "RPC lost in a crash" : `RPC ${how}`,
@@ -372,16 +478,18 @@ class Drawing {
       x += wide;
       return part;
     });
-    return { parts, rows };
+    return { parts, height: 30 + rows * 18 };
   }
 
-  #drawAxis(width: number): string[] {
+  #drawAxis(from: number, to: number): string[] {
+    const width = this.#width;
     const parts: string[] = [];
     let lastY = -Infinity;
     let lastT = NaN;
     this.#events.forEach(({ t, e, m }, i) => {
       const y = this.#ys[i]!;
-      const drawn = /^(send|recv|lost|end)$/.test(e) && !this.#hidden.has(m!);
+      const drawn = /^(send|recv|lost|end)$/.test(e) &&
+        !this.#hidden.has(m!) && y >= from && y <= to;
       if (!drawn || t === lastT || y - lastY < (this.#dense ? 30 : 22)) return;
       lastT = t;
       lastY = y;
@@ -398,25 +506,41 @@ class Drawing {
     return parts;
   }
 
-  #drawNotes(width: number): string[] {
-    return this.#notes.map(({ y, text, colour }) =>
-      `<line x1="8" y1="${round(y)}" x2="${width - 8}" y2="${
-        round(y)
-      }" stroke="${colour}" stroke-opacity="0.35"/><text x="12" y="${
-        round(y - 3)
-      }" fill="${colour}" font-size="10" font-weight="600" paint-order="stroke" stroke="#fff" stroke-width="3">${
-        escape(text.slice(0, Math.floor(width / 6)))
-      }</text>`
-    );
+  /** A text in lines that are no longer than the drawing is wide. */
+  #wrap(text: string): string[] {
+    const most = Math.floor((this.#width - 24) / (NOTE_PX * LETTER));
+    const lines: string[] = [];
+    let rest = text;
+    while (rest.length > most) {
+      const space = rest.lastIndexOf(" ", most);
+      const end = space > 0 ? space : most;
+      lines.push(rest.slice(0, end));
+      rest = rest.slice(end).trimStart();
+    }
+    return [...lines, rest];
   }
 
-  #drawLanes(): string[] {
+  #drawNote({ y, text, colour }: { y: number; text: string; colour: string }) {
+    const lines = this.#wrap(text);
+    const spans = lines.map((line, i) =>
+      `<tspan x="12" y="${
+        round(y - 3 - (lines.length - 1 - i) * LINE_HEIGHT)
+      }">${escape(line)}</tspan>`
+    );
+    return `<line x1="8" y1="${round(y)}" x2="${this.#width - 8}" y2="${
+      round(y)
+    }" stroke="${colour}" stroke-opacity="0.35"/><text fill="${colour}" font-size="${NOTE_PX}" font-weight="600" paint-order="stroke" stroke="#fff" stroke-width="3">${
+      spans.join("")
+    }</text>`;
+  }
+
+  #drawLanes(from: number, to: number): string[] {
     // The names again now and then: a long diagram is looked at in parts.
-    const headings: number[] = [];
-    for (let y = this.#top; y < this.#height - 200; y += 1200) headings.push(y);
+    const headings = [round(from + 14)];
+    for (let y = from + 1214; y < to - 200; y += 1200) headings.push(round(y));
     return [...this.#lanes].flatMap(([id, x]) => [
-      `<line x1="${x}" y1="${this.#top + 8}" x2="${x}" y2="${
-        round(this.#height)
+      `<line x1="${x}" y1="${round(from + 20)}" x2="${x}" y2="${
+        round(to)
       }" stroke="#bdc1c6"/>`,
       ...headings.map((y) =>
         `<text x="${x}" y="${y}" text-anchor="middle" font-size="12" font-weight="700" fill="#202124" paint-order="stroke" stroke="#fff" stroke-width="4">${
@@ -446,7 +570,7 @@ class Drawing {
     const from = this.#lanes.get(src!)!;
     const to = this.#lanes.get(dest!)!;
     const { type } = body!;
-    const colour = this.#colourOf(type);
+    const colour = this.#colourOf(body!);
     const reply = body!.in_reply_to !== undefined;
     const style = `stroke="${colour}" stroke-width="${
       this.#dense ? 1 : 1.3
@@ -470,9 +594,7 @@ class Drawing {
     const x = from + (to - from) * part;
     const y = end === "open" ? fromY + 8 : toY;
     const mark = end === "lost"
-      ? `<g transform="translate(${round(x)} ${round(y)})">${
-        cross("#d93025")
-      }</g>`
+      ? `<g transform="translate(${round(x)} ${round(y)})">${cross(FAILED)}</g>`
       : "";
     return `<g>${title}<line x1="${from}" y1="${round(fromY)}" x2="${
       round(x)
@@ -506,25 +628,26 @@ function label(
 ): string {
   const right = to > from;
   const slope = (toY - fromY) / Math.abs(to - from);
-  const away = right ? 58 : 10; // clear of the bars, which are on the right of a lane
-  const x = from + (right ? away : -away);
+  const away = right ? AWAY : 10;
+  const x = right
+    ? from + away
+    : Math.max(from - away, 4 + type.length * LABEL_PX * LETTER);
   const y = fromY + slope * away - 2;
   return `<text x="${round(x)}" y="${
     round(y)
-  }" font-size="8.5" fill="${colour}"${
+  }" font-size="${LABEL_PX}" fill="${colour}"${
     right ? "" : ' text-anchor="end"'
   } paint-order="stroke" stroke="#fff" stroke-width="2.5">${
-    escape(type.slice(0, 20))
+    escape(type)
   }</text>`;
 }
 
-function describeFault(fault: TraceEvent): string {
-  const { t: _, e: __, fault: ___, kind, ...details } = fault;
-  const text = Object.entries(details)
-    .filter(([name]) => name !== "drops")
-    .map(([name, value]) => `${name} ${value}`)
-    .join(", ");
-  return `${kind}${text ? `: ${text}` : ""}`;
+function faultNote({ t, e: _, fault: __, ...what }: TraceEvent): string {
+  return `${t} ms: ${describeFault(what as unknown as Fault)}`;
+}
+
+function violationNote({ t, check, text }: TraceEvent): string {
+  return `${t} ms: ${check}: ${text}`;
 }
 
 function cross(colour: string): string {

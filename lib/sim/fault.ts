@@ -43,10 +43,14 @@ export interface SlowFault extends FaultWindow {
 export interface PartitionFault extends FaultWindow {
   /** "partition". */
   kind: "partition";
-  /** How the cluster is cut; {@linkcode PartitionFault.drops} follows from it. */
+  /** How the cluster is cut. */
   shape: PartitionShape;
-  /** By receiving node: the nodes that it hears nothing from. */
-  drops: Record<string, string[]>;
+  /**
+   * By receiving node: the nodes that it hears nothing from.
+   *
+   * @default as the shape cuts the nodes in the order of their ids
+   */
+  drops?: Record<string, string[]>;
 }
 
 /**
@@ -140,6 +144,9 @@ export const FAULT_KINDS: readonly FaultKind[] = [
   "throw",
 ];
 
+/** How long, at most, a process is down that is started again at once. */
+const QUICK_RESTART_MS = 50;
+
 const SHAPES: readonly PartitionShape[] = [
   "halves",
   "majorities-ring",
@@ -155,10 +162,10 @@ const SHAPES: readonly PartitionShape[] = [
  * import { partitionDrops } from "@gyre/node/sim";
  * import { assertEquals } from "@std/assert";
  *
- * assertEquals(partitionDrops("single", ["n1", "n2", "n3"]), {
- *   n1: ["n2", "n3"],
- *   n2: ["n1"],
- *   n3: ["n1"],
+ * assertEquals(partitionDrops("single", ["n0", "n1", "n2"]), {
+ *   n0: ["n1", "n2"],
+ *   n1: ["n0"],
+ *   n2: ["n0"],
  * });
  * ```
  *
@@ -197,6 +204,47 @@ export function partitionDrops(
 }
 
 /**
+ * What a fault is, in words, without its times.
+ *
+ * @example
+ * ```ts
+ * import { describeFault } from "@gyre/node/sim";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const fault = { kind: "partition", at: 0, until: 9, shape: "halves" } as const;
+ * const drops = { n0: ["n1", "n2"], n1: ["n0"], n2: ["n0"] };
+ * assertEquals(
+ *   describeFault({ ...fault, drops }),
+ *   "partition: halves: n0 hears nothing from n1, n2; n1, n2 hear nothing from n0",
+ * );
+ * ```
+ *
+ * @param fault The fault.
+ */
+export function describeFault(fault: Fault): string {
+  const { kind, at: _, until: __, ...details } = fault;
+  if (kind === "partition") {
+    return `partition: ${fault.shape}: ${partitionText(fault.drops ?? {})}`;
+  }
+  const text = Object.entries(details)
+    .map(([name, value]) => `${name} ${value}`).join(", ");
+  return `${kind}${text ? `: ${text}` : ""}`;
+}
+
+function partitionText(drops: Record<string, string[]>): string {
+  const groups = new Map<string, string[]>();
+  for (const [node, unheard] of Object.entries(drops)) {
+    const key = [...unheard].sort().join(", ");
+    groups.set(key, [...groups.get(key) ?? [], node].sort());
+  }
+  return [...groups].map(([unheard, nodes]) =>
+    `${nodes.join(", ")} ${
+      nodes.length === 1 ? "hears" : "hear"
+    } nothing from ${unheard}`
+  ).join("; ") || "nobody is cut off";
+}
+
+/**
  * Plans faults at random: of each kind one to three, within the duration.
  *
  * @param random Where they come from.
@@ -219,6 +267,32 @@ export function planFaults(
     })
   );
   return faults.sort((a, b) => a.at - b.at);
+}
+
+/**
+ * Plans what goes wrong after everything else, while only some of the nodes
+ * are to be well: each of the others crashes, stands still, or is cut off.
+ *
+ * @param random Where it comes from.
+ * @param kinds What may go wrong with them.
+ * @param nodes All nodes' ids.
+ * @param others Those that are not to be well.
+ * @param window When.
+ */
+export function planRecovery(
+  random: Random,
+  kinds: readonly ("crash" | "pause" | "partition")[],
+  nodes: readonly string[],
+  others: readonly string[],
+  window: FaultWindow,
+): Fault[] {
+  return others.map((node) => {
+    const kind = random.pick(kinds);
+    if (kind !== "partition") return { kind, ...window, node };
+    const all = [node, ...nodes.filter((other) => other !== node)];
+    const shape = "single";
+    return { kind, ...window, shape, drops: partitionDrops(shape, all) };
+  });
 }
 
 function planFault(
@@ -251,7 +325,14 @@ function planFault(
       const drops = partitionDrops(shape, random.shuffle(nodes));
       return { kind, ...window, shape, drops };
     }
-    case "crash":
+    case "crash": {
+      // Half of them are started again while messages to them are on their way.
+      const soon = window.at + 1 + random.int(QUICK_RESTART_MS);
+      const until = random.chance(0.5)
+        ? Math.min(soon, window.until)
+        : window.until;
+      return { kind, ...window, until, node };
+    }
     case "pause":
       return { kind, ...window, node };
     case "drift":

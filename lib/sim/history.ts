@@ -34,8 +34,14 @@ export interface HistoryEntry extends Operation {
   result?: unknown;
   /** The error's code and text, where there was one. */
   error?: string;
+  /** The error's code, where it has one. */
+  code?: number;
   /** Whether it was one of those at the end, when all is quiet. */
   final: boolean;
+  /** Whether it was one of those that are tried after the faults until they succeed. */
+  probe?: boolean;
+  /** How often its node had been started, where it was the same from the request to the answer. */
+  incarnation?: number | undefined;
 }
 
 /** What a check of a history came to. */

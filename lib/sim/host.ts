@@ -2,6 +2,7 @@
 import { type Clock, MAX_DELAY_MS } from "../clock.ts";
 import { EventQueue } from "../event_queue.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
+import { isThenable } from "../guard.ts";
 import { decode } from "../message.ts";
 import type { AnyNode, NodeOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
@@ -10,6 +11,7 @@ import { type Envelope, Opener } from "./envelope.ts";
 import { type NodeObserver, saysFull } from "./observed_node.ts";
 import { type BytesOptions, type Ending, ENDINGS, Pipes } from "./pipes.ts";
 import type { Random } from "./random.ts";
+import type { Sometimes } from "./sometimes.ts";
 
 /** What a simulated process has of the world around it. */
 export interface HostWorld {
@@ -31,6 +33,8 @@ export interface HostWorld {
   trace(name: string, text: string): void;
   /** An RPC was registered, or has ended. */
   counted(what: "rpcs" | "replied" | "reaped" | "cancelled"): void;
+  /** Counts something that happens only sometimes. */
+  happened(what: Sometimes): void;
   /** An invariant is broken. */
   violated(invariant: Invariant, text: string, node: string): void;
 }
@@ -100,6 +104,8 @@ export class Host implements NodeObserver {
   #cancelWake: (() => void) | undefined;
   #timerTurn = false;
   #periodicCount = 0;
+  /** What has returned a promise that has not settled yet. */
+  #unfinished: Map<Promise<unknown>, string> = new Map();
 
   /**
    * A process that has not been started yet.
@@ -130,6 +136,7 @@ export class Host implements NodeObserver {
     this.#input = [];
     this.#caughtUp = undefined;
     this.#periodicCount = 0;
+    this.#unfinished = new Map();
     this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
     this.#node = this.#options.create(
@@ -191,6 +198,9 @@ export class Host implements NodeObserver {
 
   /** Ends the process: its memory, its input and its timers are gone. */
   kill(): void {
+    if (this.#node && this.#account.pending > 0) {
+      this.#world.happened("crash with RPCs pending");
+    }
     this.#node = undefined;
     this.#pipes?.kill();
     this.#pipes = undefined;
@@ -208,6 +218,7 @@ export class Host implements NodeObserver {
   resume(): void {
     if (!this.#paused) return;
     this.#paused = false;
+    if (this.#account.due) this.#world.happened("pause across a deadline");
     this.#holdUp();
     this.#wake();
   }
@@ -276,14 +287,31 @@ export class Host implements NodeObserver {
     this.#wake();
   }
 
-  /** For how long, in ms, RPCs may still be pending. */
+  /** For how long, in ms, RPCs may still be pending, or handlers wait for a timer. */
   get drainsInMs(): number {
-    return this.#node === undefined ? 0 : this.#account.drainsInMs;
+    if (this.#node === undefined) return 0;
+    const waits = this.#unfinished.size > 0 &&
+      this.#timers.size > this.#periodicCount;
+    return Math.max(
+      this.#account.drainsInMs,
+      waits ? (this.#timers.nextTime - this.#nowUs()) / 1000 + 1 : 0,
+    );
   }
 
-  /** Checks that nothing is left when all is quiet. */
-  checkDrained(): void {
-    if (this.#node !== undefined) this.#account.drained(this.#node);
+  /**
+   * Checks that nothing is left when all is quiet.
+   *
+   * @returns What has not ended, if something has not.
+   */
+  checkDrained(): string | undefined {
+    if (this.#node === undefined) return undefined;
+    this.#account.drained(this.#node);
+    const [what] = this.#unfinished.values();
+    if (what === undefined) return undefined;
+    const others = this.#unfinished.size - 1;
+    return `${what}, has not ended when all is quiet${
+      others > 0 ? ` (nor have ${others} others)` : ""
+    }: it waits for something real, such as a timer or a fetch, which does not happen here, or for something that never comes`;
   }
 
   /** The `msg_id` of the message that the node sent last; another one once it has sent another. */
@@ -332,6 +360,9 @@ export class Host implements NodeObserver {
    * @param error Why.
    */
   refused(error: unknown): void {
+    if (saysFull(error) && this.#account.full) {
+      this.#world.happened("full table");
+    }
     const isFull = this.#account.full || this.#refused ||
       this.#pipes?.isWriting;
     this.#refused = false;
@@ -346,6 +377,22 @@ export class Host implements NodeObserver {
   /** Something of the node's goes on after what is running now. */
   goesOn(): void {
     this.#world.goesOn();
+  }
+
+  /**
+   * Something of the node's has returned.
+   *
+   * @param result What it returned: a promise must settle.
+   * @param what Says what it is.
+   */
+  returned(result: unknown, what: () => string): void {
+    if (!isThenable(result)) return;
+    this.#world.goesOn();
+    if (!(result instanceof Promise)) return; // to look at others may change them
+    const unfinished = this.#unfinished;
+    const ended = () => void unfinished.delete(result);
+    unfinished.set(result, `${what()} at ${this.#world.nowUs() / 1000} ms`);
+    result.then(ended, ended);
   }
 
   /**
@@ -383,6 +430,7 @@ export class Host implements NodeObserver {
         if (this.#pipes?.holdsBack) this.#holdUp();
         return this.#heldUpUntilUs / 1000;
       },
+      happened: (what) => this.#world.happened(what),
       violated: (invariant, text) => this.#violated(invariant, text),
     }, {
       maxPending,
@@ -644,6 +692,9 @@ export class Host implements NodeObserver {
       this.#account.arrived(message, number);
     }
     if (garbled && line !== "") this.#account.invalid();
+    else if (this.#node!.nodeId === "" && message?.body.type !== "init") {
+      this.#world.happened("request before init");
+    }
     try {
       this.#node!.receive(line);
     } catch (error) {

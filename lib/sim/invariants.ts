@@ -4,6 +4,7 @@ import type { Body, Message } from "../message.ts";
 import type { AnyNode } from "../node.ts";
 import type { ReapReport } from "../reaper.ts";
 import { listenersOf } from "./listeners.ts";
+import type { Sometimes } from "./sometimes.ts";
 
 /**
  * The things that always hold for a node, and for stdin and stdout, by the names under which a
@@ -68,6 +69,8 @@ export interface ObservedProcess {
   catchingUp(): boolean;
   /** Until when, in ms on the node's clock, it was last kept from running. */
   heldUpUntil(): number;
+  /** Counts something that happens only sometimes. */
+  happened(what: Sometimes): void;
   /** Reports what broke. */
   violated(invariant: Invariant, text: string): void;
 }
@@ -162,6 +165,15 @@ export class RpcAccount {
     return last - now + reapIntervalMs + inputGraceMs + lookMs;
   }
 
+  /** Whether a deadline has passed. */
+  get due(): boolean {
+    const now = this.#process.now();
+    for (const { deadline } of this.#pending.values()) {
+      if (deadline < now) return true;
+    }
+    return false;
+  }
+
   /** Whether no further RPC may be registered now. */
   get full(): boolean {
     return this.#pending.size >= this.#limits.maxPending;
@@ -217,10 +229,23 @@ export class RpcAccount {
     const rpc = this.#pending.get(reply.body.in_reply_to!);
     if (rpc === undefined) {
       const ended = this.#ended.get(reply.body.in_reply_to!);
-      if (ended === undefined) this.#counts.unknown++;
-      else this.#counts[ended.dest === reply.src ? ended.another : "stray"]++;
-    } else if (rpc.dest !== reply.src) this.#counts.stray++;
-    else {
+      const what = ended === undefined
+        ? "unknown"
+        : ended.dest === reply.src
+        ? ended.another
+        : "stray";
+      this.#counts[what]++;
+      if (what !== "stray") this.#process.happened(`${what} reply`);
+    } else if (rpc.dest !== reply.src) {
+      this.#counts.stray++;
+      this.#process.happened("stray reply");
+    } else {
+      const lateMs = this.#process.now() - rpc.deadline;
+      if (lateMs >= 0) {
+        this.#process.happened(
+          lateMs === 0 ? "reply on the deadline" : "reply past the deadline",
+        );
+      }
       if (number < rpc.since) {
         this.#violated(
           "replies-checked",
@@ -333,6 +358,7 @@ export class RpcAccount {
   /** A callback or handler threw: the node must have counted it, and gone on. */
   threw(): void {
     this.#counts.failures++;
+    this.#process.happened("callback throws");
   }
 
   /**
@@ -360,6 +386,9 @@ export class RpcAccount {
     this.#checkListeners();
     if (timer && this.#expiredInTurn === 0) this.#checkWake();
     this.#checkStall();
+    if (this.#expiredInTurn > 0 && this.due) {
+      this.#process.happened("reap cut by its slice");
+    }
     if (!this.#closed) this.#checkTimers();
     this.#expiredInTurn = this.#expiredMsInTurn = 0;
   }

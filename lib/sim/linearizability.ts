@@ -1,4 +1,5 @@
 /** Whether a history can be explained by operations that each happened at one moment. */
+import { ErrorCode } from "../errors.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
 import { canonical } from "./services.ts";
 
@@ -14,6 +15,14 @@ export interface SequentialModel<State> {
    * @returns The state after it; `undefined` when it can't have had its result in that state.
    */
   step(state: State, entry: HistoryEntry): State | undefined;
+  /**
+   * Whether an operation's refusal says something of the state, such as that a
+   * key does not exist: then {@linkcode SequentialModel.step} is asked about
+   * it, too. By default no refusal does.
+   *
+   * @param entry An operation whose status is "fail".
+   */
+  tells?(entry: HistoryEntry): boolean;
 }
 
 /** What a search came to. */
@@ -45,8 +54,9 @@ interface Moment {
  * with Lowe's just-in-time linearization and memory of configurations that
  * were seen ("Testing for linearizability", 2017), laid out as in Porcupine.
  *
- * Operations that failed are left out; those of which nobody knows may have
- * happened at any time since, or never. What happened at the same instant
+ * Operations that failed are left out, unless the model says that the refusal
+ * tells something; those of which nobody knows may have happened at any time
+ * since, or never. What happened at the same instant
  * counts as concurrent.
  *
  * @example
@@ -74,51 +84,114 @@ export function isLinearizable<State>(
   model: SequentialModel<State>,
   maxSteps = 1_000_000,
 ): LinearizabilityResult {
-  const first = momentsOf(history.filter(({ status }) => status !== "fail"));
+  const judged = history.filter((entry) =>
+    entry.status !== "fail" || model.tells?.(entry) === true
+  );
+  let steps = 0;
+  for (let attempt = 0;; attempt++) {
+    const order = ORDERS[attempt % ORDERS.length]!;
+    const limit = FIRST_LIMIT * 10 ** Math.floor(attempt / ORDERS.length);
+    const most = Math.min(limit, maxSteps - steps);
+    const result = search(judged, model, order, most);
+    steps += result.steps;
+    if (result.outcome !== "unknown" || steps >= maxSteps) {
+      return { ...result, steps };
+    }
+  }
+}
+
+/** In which order what may have happened next is tried. */
+type Order = (a: Moment, b: Moment) => number;
+
+/**
+ * Where one order needs millions of steps another one often needs hundreds: as
+ * operations were invoked; or what ended first at first, and last what nobody
+ * knows of, which so happens only where something else needs it. They are
+ * tried in turn, with ever higher limits.
+ */
+const ORDERS: readonly Order[] = [
+  () => 0,
+  (a, b) => {
+    const [endOfA, endOfB] = [a.end!.time, b.end!.time];
+    return endOfA === endOfB ? 0 : endOfA < endOfB ? -1 : 1;
+  },
+];
+const FIRST_LIMIT = 1000;
+
+function search<State>(
+  history: readonly HistoryEntry[],
+  model: SequentialModel<State>,
+  order: Order,
+  maxSteps: number,
+): LinearizabilityResult {
+  const first = momentsOf(history);
   const head: Moment = { ...first.sentinel };
   if (head.next) head.next.previous = head;
   const linearized = new Uint32Array(Math.ceil(first.count / 32));
   const seen = new Set<string>();
-  const path: { moment: Moment; state: State }[] = [];
-  let state = model.initial;
-  let moment = head.next;
+  const path: Choice<State>[] = [];
+  let choice = choiceAt(head, model.initial, order);
   let furthest = -1;
   let stuckAt: HistoryEntry | undefined;
   for (let steps = 0;; steps++) {
     // Only operations of which nobody knows are left: they need not have happened.
-    if (moment === undefined || moment.time === Infinity) {
+    if (choice.first === undefined) {
       return { outcome: "pass", steps, stuckAt: undefined };
     }
     if (steps >= maxSteps) return { outcome: "unknown", steps, stuckAt };
-    if (moment.end !== undefined) {
-      const after = model.step(state, moment.entry);
-      if (after !== undefined) {
+    const moment = choice.candidates[choice.tried++];
+    if (moment !== undefined) {
+      const after = model.step(choice.state, moment.entry);
+      if (after === undefined) continue;
+      flip(linearized, moment.number);
+      const configuration = `${linearized.join()} ${canonical(after)}`;
+      if (seen.has(configuration)) {
         flip(linearized, moment.number);
-        const configuration = `${linearized.join()} ${canonical(after)}`;
-        if (!seen.has(configuration)) {
-          seen.add(configuration);
-          path.push({ moment, state });
-          state = after;
-          lift(moment);
-          moment = head.next;
-          continue;
-        }
-        flip(linearized, moment.number);
+        continue;
       }
-      moment = moment.next;
+      seen.add(configuration);
+      path.push(choice);
+      lift(moment);
+      choice = choiceAt(head, after, order);
       continue;
     }
     if (path.length > furthest) {
       furthest = path.length;
-      stuckAt = moment.entry;
+      stuckAt = choice.first;
     }
     const last = path.pop();
     if (last === undefined) return { outcome: "fail", steps, stuckAt };
-    state = last.state;
-    flip(linearized, last.moment.number);
-    unlift(last.moment);
-    moment = last.moment.next;
+    const taken = last.candidates[last.tried - 1]!;
+    flip(linearized, taken.number);
+    unlift(taken);
+    choice = last;
   }
+}
+
+/** What may have happened next, at some point of the search. */
+interface Choice<State> {
+  state: State;
+  /** The operation that ended first of those that are left; `undefined` when none has to have happened. */
+  first: HistoryEntry | undefined;
+  /** Those that had begun before that, in the order in which they are tried. */
+  candidates: Moment[];
+  /** How many were tried. */
+  tried: number;
+}
+
+function choiceAt<State>(
+  head: Moment,
+  state: State,
+  order: Order,
+): Choice<State> {
+  const candidates: Moment[] = [];
+  let moment = head.next;
+  for (; moment?.end !== undefined; moment = moment.next) {
+    candidates.push(moment);
+  }
+  candidates.sort(order);
+  const first = moment && moment.time < Infinity ? moment.entry : undefined;
+  return { state, first, candidates, tried: 0 };
 }
 
 /** The operations' beginnings and ends in the order of time; at the same time beginnings first. */
@@ -128,7 +201,7 @@ function momentsOf(
   const moments: Moment[] = [];
   history.forEach((entry, number) => {
     const common = { entry, number, previous: undefined, next: undefined };
-    const time = entry.status === "ok" ? entry.completedAt : Infinity;
+    const time = entry.status === "info" ? Infinity : entry.completedAt;
     const end: Moment = { ...common, end: undefined, time };
     moments.push({ ...common, end, time: entry.invokedAt }, end);
   });
@@ -167,11 +240,22 @@ function unlift(moment: Moment): void {
 
 /**
  * A register with `read`, `write` and `cas`, whose value is `[from, to]`; it
- * holds `null` at the beginning.
+ * holds `null` at the beginning, which is as good as not being there. Only a
+ * register that is not there may be refused with error 20, and only a `cas`
+ * that does not match with 22.
  */
 export const registerModel: SequentialModel<unknown> = {
   initial: null,
-  step(state, { f, value, result, status }) {
+  tells: ({ code }) =>
+    code === ErrorCode.keyDoesNotExist || code === ErrorCode.preconditionFailed,
+  step(state, { f, value, result, status, code }) {
+    if (status === "fail") {
+      const refusable = code === ErrorCode.keyDoesNotExist
+        ? f !== "write" && state === null
+        : f === "cas" &&
+          canonical((value as [unknown, unknown])[0]) !== canonical(state);
+      return refusable ? state : undefined;
+    }
     switch (f) {
       case "read":
         return status !== "ok" || canonical(result) === canonical(state)
@@ -199,8 +283,17 @@ export function checkRegisters(
   history: readonly HistoryEntry[],
   maxSteps = 1_000_000,
 ): Finding[] {
+  if (history.length === 0) {
+    return [{
+      check: "linearizable",
+      outcome: "unknown",
+      text: "no operations",
+    }];
+  }
   const keys = new Map<string, HistoryEntry[]>();
   for (const entry of history) {
+    // A read that nobody knows of explains nothing, and would only widen the search.
+    if (entry.f === "read" && entry.status === "info") continue;
     const key = canonical(entry.key);
     const entries = keys.get(key);
     if (entries) entries.push(entry);
@@ -231,12 +324,13 @@ function describe(
     case "pass":
       return `key ${key}: ${count} operations in ${steps} steps`;
     case "unknown":
-      return `key ${key}: nothing found in ${steps} steps, the limit 'maxSteps': this is no pass`;
+      return `key ${key}: nothing found in ${steps} steps, the limit 'maxSteps'`;
     case "fail": {
-      const { index, f, value, result } = stuckAt!;
-      return `key ${key}: no order explains its ${count} operations; none got past operation ${index}, ${f} ${
-        canonical(f === "read" ? result : value)
-      }`;
+      const { index, f, value, result, status, error } = stuckAt!;
+      const what = f === "read" && status === "ok" ? result : value;
+      return `key ${key}: no order explains its ${count} operations; none got past operation ${index}, ${f}${
+        what === undefined ? "" : ` ${canonical(what)}`
+      }${status === "fail" ? `, refused with ${error}` : ""}`;
     }
   }
 }

@@ -44,11 +44,14 @@ export {
   checkCounter,
   checkEcho,
   checkSet,
+  checkSucceeded,
   checkUniqueIds,
+  type ReadOptions,
 } from "./checkers.ts";
-export { diagram } from "./diagram.ts";
+export { diagram, type DiagramOptions, diagrams } from "./diagram.ts";
 export {
   type BusyFault,
+  describeFault,
   type DriftFault,
   type Fault,
   FAULT_KINDS,
@@ -79,6 +82,11 @@ export {
   registerModel,
   type SequentialModel,
 } from "./linearizability.ts";
+export type {
+  LatencySummary,
+  MessageCounts,
+  SimulationMetrics,
+} from "./metrics.ts";
 export type { NetworkOptions } from "./network.ts";
 export type { BytesOptions } from "./pipes.ts";
 export { Random } from "./random.ts";
@@ -92,15 +100,27 @@ export {
   SeqKv,
   type Service,
 } from "./services.ts";
+export {
+  type Topology,
+  topology,
+  TOPOLOGY_SHAPES,
+  type TopologyShape,
+} from "./topology.ts";
 export { shrink, type Shrunk } from "./shrink.ts";
 export type {
   Check,
+  Outcome,
   SimulatedProcess,
   SimulationCounts,
   SimulationOptions,
   SimulationResult,
   Violation,
 } from "./options.ts";
+export {
+  SOMETIMES,
+  type Sometimes,
+  type SometimesCounts,
+} from "./sometimes.ts";
 export { Simulation } from "./simulation.ts";
 export type { Workload } from "./workload.ts";
 export {

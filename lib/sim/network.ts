@@ -96,7 +96,7 @@ export class Network {
    */
   separates(src: string, dest: string): boolean {
     for (const fault of this.#faults) {
-      if (fault.kind === "partition" && fault.drops[dest]?.includes(src)) {
+      if (fault.kind === "partition" && fault.drops?.[dest]?.includes(src)) {
         return true;
       }
     }

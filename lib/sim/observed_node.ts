@@ -1,6 +1,5 @@
 /** A node that tells what it is doing. */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { isThenable } from "../guard.ts";
 import type { Body, Message } from "../message.ts";
 import type {
   Handler,
@@ -41,6 +40,13 @@ export interface NodeObserver {
   /** Something of the node's goes on after what is running now. */
   goesOn(): void;
   /**
+   * Something of the node's has returned: if a promise, it goes on, and must end.
+   *
+   * @param result What it returned.
+   * @param what Says what it is.
+   */
+  returned(result: unknown, what: () => string): void;
+  /**
    * Periodic work was begun or ended.
    *
    * @param change 1 or -1.
@@ -77,7 +83,13 @@ export function observed(
     override on<B = Body>(type: string, handler: Handler<B>): void {
       super.on<B>(type, (request: Message<B & Body>) => {
         const result = handler(request);
-        if (isThenable(result)) this.#observer.goesOn();
+        this.#observer.returned(
+          result,
+          () =>
+            `the handler of ${
+              JSON.stringify(type)
+            }, asked by ${request.src} in its message ${request.body.msg_id}`,
+        );
         return result as HandlerResult;
       });
     }
@@ -86,7 +98,7 @@ export function observed(
       const stop = super.every(ms, () => {
         if (!this.#observer.ticks()) return;
         const result = fn();
-        if (isThenable(result)) this.#observer.goesOn();
+        this.#observer.returned(result, () => `what runs every ${ms} ms`);
         return result;
       });
       this.#observer.periodic(1);
@@ -170,7 +182,7 @@ export function observed(
         const told: RpcCallback = (error, reply) => {
           const throws = ended(error, reply);
           const result = callback(error, reply);
-          if (isThenable(result)) observer.goesOn();
+          observer.returned(result, () => `the callback of an RPC to ${dest}`);
           if (throws) throw new PlannedError("a callback throws, as planned");
           return result;
         };

@@ -1,11 +1,20 @@
 /** What a simulation is given, and what it comes to. */
 import type { AnyNode, Node, NodeOptions } from "../node.ts";
-import { type Fault, type FaultKind, planFaults } from "./fault.ts";
+import {
+  type Fault,
+  type FaultKind,
+  partitionDrops,
+  planFaults,
+  planRecovery,
+} from "./fault.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
+import type { SimulationMetrics } from "./metrics.ts";
 import type { NetworkOptions } from "./network.ts";
 import type { BytesOptions } from "./pipes.ts";
 import { Random } from "./random.ts";
 import type { Service } from "./services.ts";
+import type { SometimesCounts } from "./sometimes.ts";
+import type { TopologyShape } from "./topology.ts";
 import type { Workload } from "./workload.ts";
 
 /** What a node's set-up is handed besides the node, for what would otherwise be neither simulated nor repeatable. */
@@ -35,7 +44,7 @@ export interface SimulationOptions {
   /** All that is random follows from it: a whole number from 0 to below 2^53. */
   seed: number;
   /**
-   * How many nodes there are: `n1`, `n2`, …
+   * How many nodes there are: `n0`, `n1`, …
    *
    * @default {3}
    */
@@ -50,8 +59,8 @@ export interface SimulationOptions {
    * @default {Node}
    */
   nodeClass?: typeof Node;
-  /** The services that there are, by id; by default all four of Maelstrom's. */
-  services?: (random: Random) => Record<string, Service>;
+  /** Services beside Maelstrom's four, or in place of one of the same id; `null` takes one away. */
+  services?: (random: Random) => Record<string, Service | null>;
   /** How long messages take. */
   network?: NetworkOptions;
   /**
@@ -68,8 +77,29 @@ export interface SimulationOptions {
    * @default {[]}
    */
   faults?: readonly Fault[] | readonly FaultKind[];
+  /**
+   * How many nodes must be well for the cluster to make progress. So many are,
+   * right after `durationMs`; where "crash", "pause" or "partition" are among
+   * the kinds of `faults`, the others are not yet.
+   *
+   * @default more than half of them
+   */
+  needs?: number;
+  /**
+   * How long, in ms, nodes that are well may take to make progress, while
+   * others are not; nothing is asked of them where the workload has no `probe`.
+   *
+   * @default {10_000}
+   */
+  recoveryMs?: number;
   /** What clients ask; without one there are no clients. */
   workload?: Workload;
+  /**
+   * The topology that nodes are told, where the workload tells them one.
+   *
+   * @default {"grid"}
+   */
+  topology?: TopologyShape;
   /**
    * How many operations clients ask for.
    *
@@ -123,9 +153,15 @@ export interface SimulationOptions {
   maxEvents?: number;
 }
 
+/** What a simulation came to, in a word: what was to hold does, does not, or nobody can tell. */
+export type Outcome = "pass" | "fail" | "undecided";
+
 /** Something that should not be. */
 export interface Violation {
-  /** What is broken: one of {@linkcode INVARIANTS}, a check's name, or "limit". */
+  /**
+   * What is broken: one of {@linkcode INVARIANTS}, a check's name, "set-up",
+   * "progress", "unfinished", "answered-once" or "limit".
+   */
   check: string;
   /** How it shows. */
   text: string;
@@ -167,6 +203,10 @@ export interface SimulationCounts {
 
 /** What a simulation came to. */
 export interface SimulationResult {
+  /** What it came to: a pass only if everything that was to be checked could be, and holds. */
+  outcome: Outcome;
+  /** Why it is no pass: what was broken, or what could not be decided; empty for a pass. */
+  reasons: string[];
   /** Its seed. */
   seed: number;
   /** The hash of its trace: the same for the same seed and options, everywhere. */
@@ -183,8 +223,20 @@ export interface SimulationResult {
   faults: Fault[];
   /** Messages, RPCs and operations, counted. */
   counts: SimulationCounts;
+  /** How often happened what must happen in some simulation: see {@linkcode SOMETIMES}. */
+  sometimes: SometimesCounts;
+  /** Messages for each operation, and latencies. */
+  metrics: SimulationMetrics;
   /** How much time was simulated, in ms. */
   simulatedMs: number;
+}
+
+/** What goes wrong in a simulation. */
+export interface FaultPlan {
+  /** All faults, in the order in which they begin. */
+  faults: Fault[];
+  /** The nodes that are well right after `durationMs`. */
+  well: readonly string[];
 }
 
 /**
@@ -193,16 +245,46 @@ export interface SimulationResult {
  * @param options The simulation's options.
  * @param nodeIds The nodes' ids.
  * @param durationMs For how long things may go wrong.
+ * @param recoveryMs For how long after that some of the nodes may still be out of order.
  */
-export function plannedFaults(
-  { seed, faults = [] }: SimulationOptions,
+export function planAllFaults(
+  { seed, faults = [], needs }: SimulationOptions,
   nodeIds: readonly string[],
   durationMs: number,
-): Fault[] {
+  recoveryMs: number,
+): FaultPlan {
   const kinds = faults.filter((fault) => typeof fault === "string");
-  if (kinds.length === 0) return faults as Fault[];
-  const random = new Random(seed, "faults");
-  return planFaults(random, kinds, nodeIds, durationMs);
+  if (kinds.length === 0) {
+    const given = (faults as readonly Fault[]).map((fault) =>
+      fault.kind === "partition"
+        ? { drops: partitionDrops(fault.shape, nodeIds), ...fault }
+        : fault
+    );
+    return { faults: given, well: nodeIds };
+  }
+  const planned = planFaults(
+    new Random(seed, "faults"),
+    kinds,
+    nodeIds,
+    durationMs,
+  );
+  const stopping = (["crash", "pause", "partition"] as const)
+    .filter((kind) => kinds.includes(kind));
+  if (recoveryMs === 0 || stopping.length === 0) {
+    return { faults: planned, well: nodeIds };
+  }
+  const random = new Random(seed, "recovery");
+  const needed = needs ?? Math.floor(nodeIds.length / 2) + 1;
+  const shuffled = random.shuffle(nodeIds);
+  const window = { at: durationMs, until: durationMs + recoveryMs };
+  const others = shuffled.slice(needed);
+  return {
+    faults: [
+      ...planned,
+      ...planRecovery(random, stopping, nodeIds, others, window),
+    ],
+    well: shuffled.slice(0, needed),
+  };
 }
 
 /**
@@ -213,7 +295,8 @@ export function plannedFaults(
  */
 export function checkOptions(options: SimulationOptions): void {
   const { nodes = 3, operations = 100, clients = 1, burst = 1, seed } = options;
-  const whole = { seed, nodes, operations, clients, burst };
+  const { needs = 1 } = options;
+  const whole = { seed, nodes, operations, clients, burst, needs };
   for (const [name, value] of Object.entries(whole)) {
     const min = name === "seed" || name === "operations" ? 0 : 1;
     if (Number.isSafeInteger(value) && value >= min) continue;
@@ -221,8 +304,9 @@ export function checkOptions(options: SimulationOptions): void {
       `'${name}' must be a whole number from ${min}: current value is ${value}`,
     );
   }
-  const { durationMs = 0, quietMs = 0 } = options;
-  for (const [name, value] of Object.entries({ durationMs, quietMs })) {
+  const { durationMs = 0, quietMs = 0, recoveryMs = 0 } = options;
+  const times = { durationMs, quietMs, recoveryMs };
+  for (const [name, value] of Object.entries(times)) {
     if (value >= 0 && value <= 1e12) continue;
     throw new RangeError(
       `'${name}' must be from 0 to 1e12 ms: current value is ${value}`,

@@ -72,7 +72,7 @@ class Shrinker {
 
   async fewerOperations(): Promise<void> {
     const asked = this.best.result.history
-      .filter(({ final }) => !final)
+      .filter(({ final, probe }) => !final && !probe)
       .map(({ index }) => index)
       .sort((a, b) => a - b);
     await this.#fewer(

@@ -2,26 +2,32 @@
 import { EventQueue } from "../event_queue.ts";
 import type { Message } from "../message.ts";
 import { type AnyNode, Node } from "../node.ts";
-import { Client, type PlannedOperation } from "./client.ts";
+import { checkSucceeded } from "./checkers.ts";
+import { Client } from "./client.ts";
 import { type Envelope, messageOf, seal } from "./envelope.ts";
 import type { Fault } from "./fault.ts";
-import type { Finding, HistoryEntry } from "./history.ts";
+import type { Finding, HistoryEntry, Operation } from "./history.ts";
 import { Host, type HostWorld } from "./host.ts";
 import type { Invariant } from "./invariants.ts";
+import { latenciesOf, type MessageCounts, metricsOf } from "./metrics.ts";
 import { nextMacrotask } from "./macrotask.ts";
 import { Network } from "./network.ts";
 import { observed } from "./observed_node.ts";
 import {
   type Check,
   checkOptions,
-  plannedFaults,
+  planAllFaults,
   type SimulationCounts,
   type SimulationOptions,
   type SimulationResult,
   type Violation,
 } from "./options.ts";
 import { Random } from "./random.ts";
+import { Recovery } from "./recovery.ts";
+import { SET_UP_CLIENT, SetUp } from "./set_up.ts";
 import { maelstromServices, type Service } from "./services.ts";
+import { nothingHappened, type SometimesCounts } from "./sometimes.ts";
+import { topology } from "./topology.ts";
 import { Trace } from "./trace.ts";
 import type { Workload } from "./workload.ts";
 
@@ -29,6 +35,8 @@ import type { Workload } from "./workload.ts";
 const DRAIN_ROUNDS = 20;
 /** How long processes may take to end, in ms: a second for handlers, as long as a reader halts for what is to be written. */
 const STOP_MS = 10_000;
+/** How long, at most, a node takes to start, and what sets it up to arrive. */
+const SET_UP_MS = 50;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
@@ -63,8 +71,16 @@ export class Simulation {
   readonly #network: Network;
   readonly #hosts: Map<string, Host> = new Map();
   readonly #clients: Map<string, Client> = new Map();
-  readonly #services: Map<string, Service>;
+  readonly #setUp: SetUp;
+  readonly #setUpRandom: Random;
+  #recovery: Recovery | undefined;
+  /** What waits until every node has been set up. */
+  readonly #whenReady: (() => void)[] = [];
+  #isReady = false;
+  readonly #services: Map<string, Service> = new Map();
   readonly #faults: Fault[];
+  /** The nodes that are well after the faults. */
+  readonly #well: readonly string[];
   readonly #active: Set<Fault> = new Set();
   readonly #nodeIds: string[];
   readonly #history: HistoryEntry[] = [];
@@ -83,6 +99,13 @@ export class Simulation {
     failed: 0,
     unknown: 0,
   };
+  readonly #sometimes: SometimesCounts = nothingHappened();
+  /** Messages that were sent while clients asked. */
+  readonly #sentMeanwhile: MessageCounts = {
+    all: 0,
+    betweenNodes: 0,
+    withServices: 0,
+  };
   #nowUs = 0;
   #endUs = 0;
   /** The time of which `#lineStart` tells. */
@@ -90,6 +113,10 @@ export class Simulation {
   #lineStart = "";
   #turnOf: Host | undefined;
   #goesOn = false;
+  /** How many operations have got a number. */
+  #operations = 0;
+  /** How many of those that clients ask by themselves have not ended yet. */
+  #unended = 0;
   #events = 0;
   #ran = false;
 
@@ -102,16 +129,36 @@ export class Simulation {
   constructor(options: SimulationOptions) {
     checkOptions(options);
     this.#options = options;
-    const { seed, nodes = 3, durationMs = 10_000 } = options;
+    const { seed, nodes = 3, durationMs = 10_000, workload } = options;
     this.#trace = new Trace(options.onTrace);
     this.#network = new Network(new Random(seed, "network"), options.network);
-    this.#services = new Map(
-      Object.entries(
-        (options.services ?? maelstromServices)(new Random(seed, "services")),
-      ),
+    const random = new Random(seed, "services");
+    const services = {
+      ...maelstromServices(random),
+      ...options.services?.(random),
+    };
+    for (const [id, service] of Object.entries(services)) {
+      if (service !== null) this.#services.set(id, service);
+    }
+    this.#nodeIds = Array.from({ length: nodes }, (_, i) => `n${i}`);
+    this.#setUpRandom = new Random(seed, "set-up");
+    this.#setUp = new SetUp(
+      {
+        request: (message) => this.#carrySetUp(seal(message)),
+        ready: () => this.#ready(),
+        failed: (text, node) => this.#violated("set-up", text, node),
+      },
+      this.#nodeIds,
+      workload?.prepare?.(topology(options.topology ?? "grid", this.#nodeIds)),
     );
-    this.#nodeIds = Array.from({ length: nodes }, (_, i) => `n${i + 1}`);
-    this.#faults = plannedFaults(options, this.#nodeIds, durationMs);
+    const plan = planAllFaults(
+      options,
+      this.#nodeIds,
+      durationMs,
+      this.#recoveryMs,
+    );
+    this.#faults = plan.faults;
+    this.#well = plan.well;
     for (const id of this.#nodeIds) this.#hosts.set(id, this.#newHost(id));
   }
 
@@ -127,13 +174,26 @@ export class Simulation {
     this.#ran = true;
     const { durationMs = 10_000, quietMs = 10_000 } = this.#options;
     this.#plan(durationMs, quietMs);
-    this.#endUs = (durationMs + 2 * quietMs) * 1000;
+    this.#endUs = (durationMs + this.#recoveryMs + 2 * quietMs) * 1000;
+    await nextMacrotask(); // from where on nothing real comes in between
     await this.#run();
     await this.#drain();
-    if (this.#violations.length === 0) this.#checkNodes();
+    const cutShort = this.#violations.length > 0;
+    if (!cutShort) this.#checkNodes();
     await this.#stop();
-    const findings = this.#violations.length > 0 ? [] : this.#checkHistory();
+    const findings = cutShort ? [] : this.#checkHistory();
+    const broken = this.#violations.map(({ check, text }) =>
+      `${check}: ${text}`
+    );
+    const undecided = findings.filter(({ outcome }) => outcome === "unknown")
+      .map(({ check, text }) => `${check}: ${text}`);
     return {
+      outcome: broken.length > 0
+        ? "fail"
+        : undecided.length > 0
+        ? "undecided"
+        : "pass",
+      reasons: [...broken, ...undecided],
       seed: this.#options.seed,
       hash: this.#trace.hash,
       events: this.#trace.lines,
@@ -142,6 +202,11 @@ export class Simulation {
       history: this.#history,
       faults: this.#faults,
       counts: this.#counts,
+      sometimes: this.#sometimes,
+      metrics: metricsOf(this.#history, this.#sentMeanwhile, {
+        ...latenciesOf(this.#history),
+        ...this.#options.workload?.latencies?.(this.#history),
+      }),
       simulatedMs: this.#nowUs / 1000,
     };
   }
@@ -184,17 +249,38 @@ export class Simulation {
     }
   }
 
+  /** How long only some nodes are well; 0 where nothing is asked of them meanwhile. */
+  get #recoveryMs(): number {
+    const { recoveryMs = 10_000, workload } = this.#options;
+    return workload?.probe === undefined ? 0 : recoveryMs;
+  }
+
+  /** Every node has been set up: clients and faults may begin. */
+  #ready(): void {
+    this.#isReady = true;
+    for (const fn of this.#whenReady) fn();
+    for (const client of this.#clients.values()) client.start();
+  }
+
+  #onceReady(fn: () => void): void {
+    if (this.#isReady) fn();
+    else this.#whenReady.push(fn);
+  }
+
   #plan(durationMs: number, quietMs: number): void {
     const { seed, onlyFaults } = this.#options;
     const random = new Random(seed, "plan");
     for (const id of this.#nodeIds) {
-      // Others may write to a node before its init has arrived.
-      this.#at(random.int(20_000), () => this.#start(id));
+      this.#at(random.int(SET_UP_MS * 1000), () => this.#start(id));
     }
     this.#faults.forEach((fault, index) => {
       if (onlyFaults && !onlyFaults.includes(index)) return;
-      this.#at(fault.at * 1000, () => this.#begin(fault, index));
-      this.#at(fault.until * 1000, () => this.#end(fault, index));
+      this.#at(fault.at * 1000, () =>
+        this.#onceReady(() => {
+          this.#begin(fault, index);
+          const untilUs = Math.max(this.#nowUs, fault.until * 1000);
+          this.#at(untilUs, () => this.#end(fault, index));
+        }));
     });
     if (this.#options.workload) {
       this.#planOperations(this.#options.workload, random, durationMs, quietMs);
@@ -240,19 +326,51 @@ export class Simulation {
       }
     };
     planFrom(0);
-    const final = workload.final?.();
-    const planned = final === undefined ? [] : this.#nodeIds.map((node, i) => ({
-      index: operations + i,
-      operation: final,
-      node,
-      final: true,
-    }));
-    this.#askAtLast(planned, all, (durationMs + quietMs) * 1000, quietMs);
+    this.#operations = operations;
+    this.#unended = onlyOperations
+      ? onlyOperations.filter((index) => index < operations).length
+      : operations;
+    this.#planRecovery(workload, durationMs * 1000, clientTimeoutMs);
+    const finalMs = durationMs + this.#recoveryMs + quietMs;
+    this.#askAtLast(workload.final?.(), all, finalMs * 1000, quietMs);
   }
 
-  /** Waits until clients have nothing more to do, and asks the final operations. */
+  /** Asks the nodes that are well after the faults until they make progress. */
+  #planRecovery(workload: Workload, fromUs: number, timeoutMs: number): void {
+    if (this.#recoveryMs === 0) return;
+    const untilUs = fromUs + this.#recoveryMs * 1000;
+    const probes = new Map<string, readonly Operation[]>();
+    const probers = new Map<string, Client>();
+    this.#nodeIds.forEach((node, number) => {
+      if (!this.#well.includes(node)) return;
+      const client = this.#newClient(
+        `c${this.#clients.size + 1}`,
+        workload,
+        timeoutMs,
+      );
+      this.#clients.set(client.id, client);
+      probes.set(node, workload.probe!(node, number));
+      probers.set(node, client);
+    });
+    const recovery = new Recovery({
+      after: (ms, fn) => this.#at(this.#nowUs + ms * 1000, fn),
+      ask: (node, operation) =>
+        probers.get(node)!.ask({
+          index: this.#operations++,
+          operation,
+          node,
+          final: false,
+          probe: true,
+        }),
+    }, probes);
+    this.#recovery = recovery;
+    this.#at(fromUs + 1, () => recovery.begin()); // once all faults have ended
+    this.#at(untilUs, () => recovery.end());
+  }
+
+  /** Waits until clients have nothing more to do, and asks the final operations, if there are any. */
   #askAtLast(
-    planned: readonly PlannedOperation[],
+    operation: Operation | undefined,
     clients: readonly Client[],
     atUs: number,
     quietMs: number,
@@ -261,15 +379,31 @@ export class Simulation {
       if (clients.some(({ busy }) => busy)) {
         const laterUs = Math.max(1, quietMs) * 1000;
         this.#endUs += laterUs;
-        return this.#askAtLast(planned, clients, atUs + laterUs, quietMs);
+        return this.#askAtLast(operation, clients, atUs + laterUs, quietMs);
       }
-      planned.forEach((one, i) => clients[i % clients.length]!.ask(one));
+      if (operation === undefined) return;
+      this.#nodeIds.forEach((node, i) => {
+        const index = this.#operations++;
+        const client = clients[i % clients.length]!;
+        client.ask({ index, operation, node, final: true });
+      });
     });
   }
 
   #checkNodes(): void {
+    for (const { node, text } of this.#recovery?.end() ?? []) {
+      this.#violated("progress", text, node);
+    }
     for (const host of this.#hosts.values()) {
-      host.checkDrained();
+      const missing = this.#setUp.missing(host.id);
+      if (missing !== undefined) {
+        const text = `${host.id} has not answered "${missing}"`;
+        this.#violated("set-up", text, host.id);
+      }
+      const unfinished = host.checkDrained();
+      if (unfinished !== undefined) {
+        this.#violated("unfinished", unfinished, host.id);
+      }
       this.#counts.late += host.node?.stats().late ?? 0;
     }
   }
@@ -279,7 +413,7 @@ export class Simulation {
     if (this.#options.bytes === undefined) return;
     for (const host of this.#hosts.values()) {
       const last = seal({
-        src: "c0",
+        src: SET_UP_CLIENT,
         dest: host.id,
         body: { type: "last", msg_id: 0 },
       });
@@ -297,7 +431,10 @@ export class Simulation {
         status === "ok" ? "ok" : status === "fail" ? "failed" : "unknown"
       ]++;
     }
-    const findings = this.#options.workload?.check(this.#history) ?? [];
+    const { workload } = this.#options;
+    const findings = workload
+      ? [...workload.check(this.#history), ...checkSucceeded(this.#history)]
+      : [];
     for (const { check, outcome, text } of findings) {
       if (outcome === "fail") this.#violated(check, text);
     }
@@ -342,6 +479,7 @@ export class Simulation {
       },
       trace: (name, text) => this.#traceEvent(name, text),
       counted: (what) => this.#counts[what]++,
+      happened: (what) => this.#sometimes[what]++,
       violated: (invariant: Invariant, text, node) =>
         this.#violated(invariant, text, node),
     };
@@ -383,6 +521,8 @@ export class Simulation {
         schedule: (us, fn) => this.#queue.schedule(us, fn),
         request: (message) => this.#carry(seal(message)),
         recorded: (entry) => this.#recorded(entry),
+        incarnation: (node) => this.#hosts.get(node)!.incarnation,
+        violated: (check, text, node) => this.#violated(check, text, node),
       },
       workload,
       timeoutMs,
@@ -397,28 +537,29 @@ export class Simulation {
       begins ? "invoke" : "complete",
       begins ? asked(entry) : told(entry),
     );
+    if (begins) return;
+    if (entry.probe) this.#recovery?.ended(entry);
+    else if (!entry.final) this.#unended--;
   }
 
-  /** Starts a node's process and sends it its `init`, which always arrives. */
+  /** Starts a node's process, and has it set up. */
   #start(id: string): void {
     const host = this.#hosts.get(id)!;
     if (host.node !== undefined) return;
     host.start();
     this.#traceEvent("start", `"node":"${id}"`);
-    const envelope = seal({
-      src: "c0",
-      dest: id,
-      body: {
-        type: "init",
-        msg_id: host.incarnation,
-        node_id: id,
-        node_ids: this.#nodeIds,
-      },
-    });
+    this.#setUp.started(id);
+  }
+
+  /** Carries what sets a node up, and its answer: both always arrive. */
+  #carrySetUp(envelope: Envelope): void {
+    const { dest } = envelope;
     this.#sent(envelope);
-    this.#at(this.#nowUs + 1000, () => {
+    // Others may write to a node before its init has arrived.
+    this.#at(this.#nowUs + this.#setUpRandom.int(SET_UP_MS * 1000), () => {
       this.#traceEvent("recv", `"m":${envelope.number}`);
-      host.arrive(envelope);
+      if (dest === SET_UP_CLIENT) this.#setUp.receive(messageOf(envelope));
+      else this.#hosts.get(dest)!.arrive(envelope);
     });
   }
 
@@ -487,19 +628,37 @@ export class Simulation {
 
   #carry(envelope: Envelope): void {
     const { src, dest } = envelope;
+    if (dest === SET_UP_CLIENT) return this.#carrySetUp(envelope);
     this.#sent(envelope);
+    this.#measure(src, dest);
     if (
       envelope.message?.body.in_reply_to !== undefined &&
       this.#hosts.has(dest) && this.#network.strays()
     ) this.#stray(envelope.message);
     if (this.#network.loses()) return this.#lose(envelope, "loss");
-    const client = this.#clients.has(src) || this.#clients.has(dest);
+    const asks = this.#clients.get(src);
+    const client = asks !== undefined || this.#clients.has(dest);
     const doubled = this.#network.doubles();
-    if (doubled) this.#counts.duplicated++;
+    if (doubled) {
+      this.#counts.duplicated++;
+      asks?.doubled(envelope.message!.body.msg_id!);
+    }
     for (let copies = doubled ? 2 : 1; copies > 0; copies--) {
       const us = this.#network.latencyUs(src, dest, client);
       this.#at(this.#nowUs + us, () => this.#deliver(envelope, !doubled));
     }
+  }
+
+  /** Counts a message that is sent while clients ask. */
+  #measure(src: string, dest: string): void {
+    const { durationMs = 10_000 } = this.#options;
+    if (!this.#isReady) return;
+    if (this.#nowUs >= durationMs * 1000 && this.#unended === 0) return;
+    const counts = this.#sentMeanwhile;
+    counts.all++;
+    if (this.#clients.has(src) || this.#clients.has(dest)) return;
+    const isOne = this.#services.has(src) || this.#services.has(dest);
+    counts[isOne ? "withServices" : "betweenNodes"]++;
   }
 
   /** Lets a reply arrive from a sender that was not asked. */
@@ -522,6 +681,9 @@ export class Simulation {
     }
     const host = this.#hosts.get(dest);
     if (host?.listens) {
+      if (this.#clients.has(src) && !this.#setUp.isReady(dest)) {
+        return this.#lose(envelope, "starting");
+      }
       if (garbles && this.#network.garbles()) {
         this.#counts.garbled++;
         this.#traceEvent("recv", `"m":${number},"garbled":true`);

@@ -6,6 +6,7 @@ import {
   checkUniqueIds,
 } from "./checkers.ts";
 import { checkRegisters } from "./linearizability.ts";
+import { untilAllKnow } from "./metrics.ts";
 import type { Workload } from "./workload.ts";
 
 /** How many keys `lin-kv` uses at the same time, and for how many operations. */
@@ -13,12 +14,15 @@ const KEYS = 3;
 const OPERATIONS_PER_KEY = 60;
 /** The values that are written: few, so that a compare-and-set has a chance. */
 const VALUES = 5;
+/** Keys and elements from here on are asked for after the faults only. */
+const PROBED = 1_000_000;
 
 /** `echo`: what is sent comes back. */
 export const echoWorkload: Workload = {
   generate: (_, index) => ({ f: "echo", value: `please echo ${index}` }),
   request: ({ value }) => ({ type: "echo", echo: value }),
   result: (_, reply) => reply.echo,
+  probe: (node) => [{ f: "echo", value: `still there, ${node}?` }],
   check: (history) => checkEcho(history),
 };
 
@@ -45,6 +49,11 @@ export const callbacksWorkload: Workload = {
   },
   result: ({ f }, { echo, count, pending }) =>
     f === "echo" ? echo : f === "pending" ? count : pending,
+  probe: (node) => [
+    { f: "fire", value: { target: node, payload: { type: "echo" } } },
+    { f: "echo", value: node },
+    { f: "pending", key: "pending" },
+  ],
   final: () => ({ f: "pending", key: "pending" }),
   check(history) {
     const wrong = history.filter(({ f, status, final, result }) =>
@@ -71,6 +80,7 @@ export const uniqueIdsWorkload: Workload = {
   generate: () => ({ f: "generate" }),
   request: () => ({ type: "generate" }),
   result: (_, reply) => reply.id,
+  probe: () => [{ f: "generate" }],
   check: (history) => checkUniqueIds(history),
 };
 
@@ -93,6 +103,14 @@ export const linKvWorkload: Workload = {
     const [from, to] = value as [number, number];
     return { type: f, key, from, to };
   },
+  probe(_, number) {
+    const key = PROBED + number;
+    return [
+      { f: "write", key, value: 1 },
+      { f: "read", key },
+      { f: "cas", key, value: [1, 2] },
+    ];
+  },
   check: (history) => checkRegisters(history),
 };
 
@@ -102,8 +120,10 @@ export const gSetWorkload: Workload = {
     random.chance(0.8) ? { f: "add", value: index } : { f: "read" },
   request: ({ f, value }) =>
     f === "add" ? { type: "add", element: value } : { type: "read" },
+  probe: (_, number) => [{ f: "add", value: PROBED + number }, { f: "read" }],
   final: () => ({ f: "read" }),
-  check: checkSet,
+  latencies: (history) => ({ "until all know": untilAllKnow(history) }),
+  check: (history) => checkSet(history),
 };
 
 /** `broadcast`: what one node is told all know at the end. */
@@ -112,6 +132,7 @@ export const broadcastWorkload: Workload = {
   request: ({ f, value }) =>
     f === "add" ? { type: "broadcast", message: value } : { type: "read" },
   result: (_, reply) => reply.messages,
+  prepare: (topology) => ({ type: "topology", topology }),
 };
 
 /** `pn-counter`: a counter that goes up and down, right on every node at the end. */
@@ -122,6 +143,7 @@ export const pnCounterWorkload: Workload = {
       : { f: "read" },
   request: ({ f, value }) =>
     f === "add" ? { type: "add", delta: value } : { type: "read" },
+  probe: () => [{ f: "add", value: 1 }, { f: "read" }],
   final: () => ({ f: "read" }),
-  check: checkCounter,
+  check: (history) => checkCounter(history),
 };

@@ -4,7 +4,9 @@ import { plan } from "../sim/scenario.ts";
 
 const seeds = Number(Deno.args[0]);
 for (let seed = 0; seed < seeds; seed++) {
-  const { violations } = await new Simulation(plan({ seed }).options).run();
+  const { violations } = await new Simulation(
+    (await plan({ seed })).options,
+  ).run();
   if (violations[0]) {
     console.log(JSON.stringify(violations[0]));
     Deno.exit(1);

@@ -1,5 +1,5 @@
 /** One worker a core, each with one seed at a time. */
-import type { Choices, Outcome } from "./scenario.ts";
+import type { Choices, SeedResult } from "./scenario.ts";
 
 /**
  * Runs simulations until there are no more to be run.
@@ -10,7 +10,7 @@ import type { Choices, Outcome } from "./scenario.ts";
  */
 export async function runAll(
   next: () => Choices | undefined,
-  done: (outcome: Outcome) => void,
+  done: (result: SeedResult) => void,
 ): Promise<void> {
   const count = Math.max(1, navigator.hardwareConcurrency);
   await Promise.all(Array.from({ length: count }, () => runSome(next, done)));
@@ -18,7 +18,7 @@ export async function runAll(
 
 async function runSome(
   next: () => Choices | undefined,
-  done: (outcome: Outcome) => void,
+  done: (result: SeedResult) => void,
 ): Promise<void> {
   const url = new URL("./worker.ts", import.meta.url);
   const worker = new Worker(url, { type: "module" });
@@ -31,7 +31,7 @@ async function runSome(
   }
 }
 
-function runOne(worker: Worker, choices: Choices): Promise<Outcome> {
+function runOne(worker: Worker, choices: Choices): Promise<SeedResult> {
   return new Promise((resolve, reject) => {
     worker.onmessage = ({ data }) => resolve(data);
     worker.onerror = (event) => {

@@ -1,6 +1,16 @@
 /** What `deno task sim` prints. */
-import type { Fault, Shrunk, Violation } from "../../lib/sim/mod.ts";
-import type { Choices, Outcome } from "./scenario.ts";
+import {
+  describeFault,
+  type Fault,
+  type LatencySummary,
+  type MessageCounts,
+  type Shrunk,
+  SOMETIMES,
+  type Sometimes,
+  type Violation,
+} from "../../lib/sim/mod.ts";
+import { summarize } from "../../lib/sim/metrics.ts";
+import type { Choices, SeedResult } from "./scenario.ts";
 
 const COLUMNS = [
   "seeds",
@@ -17,15 +27,23 @@ const COLUMNS = [
 ] as const;
 type Row = Record<typeof COLUMNS[number], number>;
 
+/** What was measured of a workload. */
+interface Measured {
+  operations: number;
+  messages: MessageCounts;
+  latencies: Record<string, number[]>;
+}
+
 /** Sums over simulations, for each fault and workload, and for all. */
 export class Summary {
   seeds = 0;
-  undecided = 0;
   readonly #rows: Map<string, Row> = new Map();
+  readonly #measured: Map<string, Measured> = new Map();
+  readonly #sometimes: Map<Sometimes, number> = new Map();
 
-  add({ workload, faults, counts, undecided }: Outcome): void {
+  add(result: SeedResult): void {
+    const { workload, faults, counts, sometimes } = result;
     this.seeds++;
-    this.undecided += undecided;
     const kinds = faults.length === 0 ? ["(no fault)"] : [...faults];
     for (const name of [`workload ${workload}`, ...kinds, "all"]) {
       const row = this.#rows.get(name) ??
@@ -35,41 +53,122 @@ export class Summary {
         row[column] += column === "seeds" ? 1 : counts[column];
       }
     }
+    for (const what of Object.keys(SOMETIMES) as Sometimes[]) {
+      const before = this.#sometimes.get(what) ?? 0;
+      this.#sometimes.set(what, before + sometimes[what]);
+    }
+    this.#measure(result);
   }
 
-  /** A table: a row for each workload, for each fault (a seed has several), and for all. */
-  toString(): string {
+  #measure({ workload, metrics, latencies }: SeedResult): void {
+    const measured = this.#measured.get(workload) ?? {
+      operations: 0,
+      messages: { all: 0, betweenNodes: 0, withServices: 0 },
+      latencies: {},
+    };
+    this.#measured.set(workload, measured);
+    const { operations, messagesPerOperation } = metrics;
+    measured.operations += operations;
+    const { messages } = measured;
+    for (const kind of Object.keys(messages) as (keyof MessageCounts)[]) {
+      messages[kind] += (messagesPerOperation?.[kind] ?? 0) * operations;
+    }
+    for (const [name, list] of Object.entries(latencies)) {
+      const all = measured.latencies[name] ??= [];
+      for (const ms of list) all.push(ms);
+    }
+  }
+
+  /** What must happen in some seed, but did not in any. */
+  get missing(): Sometimes[] {
+    return [...this.#sometimes].filter(([, count]) => count === 0)
+      .map(([what]) => what);
+  }
+
+  /** What was counted: a row for each workload, for each fault (a seed has several), and for all; of one seed just one. */
+  counts(): string {
     const order = (name: string) =>
       name === "all" ? 2 : name.startsWith("workload") ? 0 : 1;
-    const names = [...this.#rows.keys()].sort((a, b) =>
-      order(a) - order(b) || (a < b ? -1 : 1)
-    );
-    const lines = [
-      ["", ...COLUMNS],
+    const names = this.seeds === 1
+      ? ["all"]
+      : [...this.#rows.keys()].sort((a, b) =>
+        order(a) - order(b) || (a < b ? -1 : 1)
+      );
+    const columns = COLUMNS.slice(this.seeds === 1 ? 1 : 0);
+    return table([
+      [this.seeds === 1 ? "counted" : "", ...columns],
       ...names.map((name) => [
-        name,
-        ...COLUMNS.map((column) => String(this.#rows.get(name)![column])),
+        this.seeds === 1 ? "" : name,
+        ...columns.map((column) => String(this.#rows.get(name)![column])),
       ]),
-    ];
-    const widths = lines[0]!.map((_, i) =>
-      Math.max(...lines.map((line) => line[i]!.length))
-    );
-    return lines.map((line) =>
-      line.map((cell, i) =>
-        i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
-      ).join("  ").trimEnd()
-    ).join("\n");
+    ]);
   }
+
+  /** Messages for each operation and latencies: a row for each workload and kind of operation. */
+  metrics(): string {
+    const names = [...this.#measured.keys()].sort();
+    const each = names.flatMap((workload) => {
+      const { operations, messages } = this.#measured.get(workload)!;
+      if (operations === 0) return [];
+      const { all, betweenNodes, withServices } = messages;
+      const counts = [all, betweenNodes, withServices];
+      const cells = counts.map((count) => (count / operations).toFixed(2));
+      return [[workload, String(operations), ...cells]];
+    });
+    const latencies = names.flatMap((workload) =>
+      Object.entries(this.#measured.get(workload)!.latencies)
+        .filter(([, list]) => list.length > 0)
+        .map(([name, list]) =>
+          latencyRow(`${workload} ${name}`, summarize(list))
+        )
+    );
+    const perOperation = ["messages per operation", "operations", "all"];
+    return [
+      table([[...perOperation, "between nodes", "with services"], ...each]),
+      table([["latency in ms", "count", "median", "p99", "max"], ...latencies]),
+    ].join("\n\n");
+  }
+
+  /** How often happened what must happen in some seed. */
+  sometimes(): string {
+    return table([
+      ["sometimes", "count"],
+      ...[...this.#sometimes].map(([what, count]) => [what, String(count)]),
+    ]);
+  }
+}
+
+function latencyRow(
+  name: string,
+  { count, medianMs, p99Ms, maxMs }: LatencySummary,
+): string[] {
+  const times = [medianMs, p99Ms, maxMs].map((ms) => ms.toFixed(1));
+  return [name, String(count), ...times];
+}
+
+/** Lines of cells, the first cell to the left and the others to the right of their columns. */
+function table(lines: readonly (readonly string[])[]): string {
+  const widths = lines[0]!.map((_, i) =>
+    Math.max(...lines.map((line) => line[i]!.length))
+  );
+  return lines.map((line) =>
+    line.map((cell, i) =>
+      i === 0 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)
+    ).join("  ").trimEnd()
+  ).join("\n");
 }
 
 /** The command that runs just this again. */
 export function command(choices: Choices): string {
-  const { seed, workload, nodes, operations, faults, bytes } = choices;
+  const { seed, workload, node, nodes, operations, faults, bytes } = choices;
   const options: [string, string | number | undefined][] = [
     ["seed", seed],
     ["workload", workload],
+    ["node", node],
     ["nodes", nodes],
+    ["needs", choices.needs],
     ["ops", operations],
+    ["topology", choices.topology],
     ["faults", faults && (faults.join(",") || "none")],
     ["bytes", bytes === undefined ? undefined : bytes ? "yes" : "no"],
     ["only-faults", list(choices.onlyFaults)],
@@ -77,7 +176,8 @@ export function command(choices: Choices): string {
   ];
   return "deno task sim" +
     options.filter(([, value]) => value !== undefined)
-      .map(([name, value]) => ` --${name} ${value}`).join("");
+      .map(([name, value]) => ` --${name} ${value}`).join("") +
+    (choices.twice ? " --twice" : "");
 }
 
 /** Numbers with commas between, those that follow each other as 3-7. */
@@ -108,7 +208,7 @@ export function shrunkText(
 ): string {
   const { onlyFaults, onlyOperations } = options;
   const left = result.faults.filter((_, i) => onlyFaults?.includes(i) ?? true);
-  const asked = result.history.filter(({ final }) => !final);
+  const asked = result.history.filter(({ final, probe }) => !final && !probe);
   return [
     `Shrunk in ${runs} runs to ${plural(options.nodes!, "node")}, ${
       plural(left.length, "fault")
@@ -127,7 +227,8 @@ export function shrunkText(
   ].join("\n");
 }
 
-function plural(count: number, what: string): string {
+/** A number of things. */
+export function plural(count: number, what: string): string {
   return `${count} ${what}${count === 1 ? "" : "s"}`;
 }
 
@@ -135,6 +236,7 @@ function part(value: unknown): string {
   return value === undefined ? "" : ` ${JSON.stringify(value)}`;
 }
 
-function faultText({ kind, at, until, ...details }: Fault): string {
-  return `${at} to ${until} ms: ${kind}${part(details)}`;
+/** A fault: when it acts, and what it does. */
+export function faultText(fault: Fault): string {
+  return `${fault.at} to ${fault.until} ms: ${describeFault(fault)}`;
 }

@@ -5,22 +5,33 @@ import {
   type FaultKind,
   type Latency,
   Random,
+  Simulation,
   type SimulationOptions,
   type SimulationResult,
+  TOPOLOGY_SHAPES,
+  type TopologyShape,
+  type Workload,
 } from "../../lib/sim/mod.ts";
+import { latenciesOf } from "../../lib/sim/metrics.ts";
 import { SCENARIOS } from "./nodes.ts";
 
 /** What was asked for; the seed chooses the rest. */
 export interface Choices {
   seed: number;
   workload?: string | undefined;
+  /** The path or URL of a module that sets nodes up, in place of the workload's own. */
+  node?: string | undefined;
   nodes?: number | undefined;
+  needs?: number | undefined;
   operations?: number | undefined;
+  topology?: TopologyShape | undefined;
   faults?: readonly FaultKind[] | undefined;
   /** Whether messages travel as bytes. */
   bytes?: boolean | undefined;
   onlyFaults?: readonly number[] | undefined;
   onlyOperations?: readonly number[] | undefined;
+  /** Whether to run it twice, and compare. */
+  twice?: boolean | undefined;
 }
 
 /** A simulation, and what it is called. */
@@ -30,16 +41,69 @@ export interface Planned {
   options: SimulationOptions;
 }
 
-/** What a simulation came to, without its history. */
-export type Outcome =
-  & Pick<SimulationResult, "seed" | "hash" | "events" | "violations" | "counts">
-  & { workload: string; faults: readonly FaultKind[]; undecided: number };
+/** What a seed came to, without its history. */
+export interface SeedResult extends
+  Pick<
+    SimulationResult,
+    | "outcome"
+    | "reasons"
+    | "seed"
+    | "hash"
+    | "events"
+    | "violations"
+    | "counts"
+    | "sometimes"
+    | "metrics"
+  > {
+  workload: string;
+  faults: readonly FaultKind[];
+  /** What `metrics` sums up: latencies in ms. */
+  latencies: Record<string, number[]>;
+}
+
+/**
+ * The function of a module that sets a node up: its export `setUp`, or else its
+ * default export.
+ *
+ * @throws {Error} It has no such function, or can't be loaded.
+ */
+async function setUpOf(node: string): Promise<SimulationOptions["setUp"]> {
+  const module = await import(new URL(node, `file://${Deno.cwd()}/`).href);
+  const setUp = module.setUp ?? module.default;
+  if (typeof setUp === "function") return setUp;
+  throw new Error(
+    `${node} must export a function 'setUp', or one by default: (node) => { node.on(…) }`,
+  );
+}
+
+/** The workload without the kinds of operations that the seed leaves out, of which one in five is. */
+function withoutSome(workload: Workload, seed: number): Workload {
+  const leftOut = new Map<string, boolean>();
+  const isLeftOut = (f: string) => {
+    const known = leftOut.get(f) ??
+      new Random(seed, `without ${f}`).chance(0.2);
+    leftOut.set(f, known);
+    return known;
+  };
+  return {
+    ...workload,
+    generate(...args) {
+      let operation = workload.generate(...args);
+      for (let i = 0; i < 20 && isLeftOut(operation.f); i++) {
+        operation = workload.generate(...args);
+      }
+      return operation;
+    },
+  };
+}
 
 /**
  * The simulation that a seed stands for. The seed always chooses everything,
  * so that what was asked for changes nothing else.
+ *
+ * @throws {Error} The node can't be loaded.
  */
-export function plan(choices: Choices): Planned {
+export async function plan(choices: Choices): Promise<Planned> {
   const random = new Random(choices.seed, "scenario");
   const chosen = random.pick(Object.keys(SCENARIOS));
   // So many RPCs at once, with replies that come as they expire, that the table
@@ -55,9 +119,17 @@ export function plan(choices: Choices): Planned {
     distribution: random.pick(["constant", "uniform", "exponential"]),
     meanMs: random.pick(many ? [20, 100] : [0, 1, 5, 20, 100]),
   };
-  const rpcTimeoutMs = random.pick(many ? [100] : [100, 500, 2000, 2000.5]);
+  const patientMs = random.pick(many ? [100] : [100, 500, 2000, 2000.5]);
   const reapIntervalMs = random.chance(0.2) ? 500 : undefined;
   const inputGraceMs = random.pick([2000, 2000, 20]);
+  // With so steady a network, and looks now and then only, replies come on the very tick of their deadlines.
+  const isExact = random.chance(0.5) && reapIntervalMs !== undefined &&
+    latency.distribution === "constant" && latency.meanMs > 0;
+  // With less time than that, nothing might ever succeed that waits for RPCs.
+  const leastMs = workload === "callbacks" ? 0 : 5 * latency.meanMs;
+  const rpcTimeoutMs = isExact
+    ? 2 * latency.meanMs
+    : Math.max(patientMs, leastMs);
   const maxPending = random.chance(0.2) ? 10 : 1_000_000;
   const faults = choices.faults ??
     scenario.faults.filter((kind) =>
@@ -69,19 +141,24 @@ export function plan(choices: Choices): Planned {
     maxOutputBytes: random.pick([scenario.maxReplyBytes * 2, 524_288]),
   };
   const asBytes = random.chance(many ? 0.6 : 0.25);
+  const topology = random.pick(TOPOLOGY_SHAPES);
   return {
     workload,
     faults,
     options: {
       seed: choices.seed,
-      setUp: scenario.setUp,
-      workload: scenario.workload,
+      setUp: choices.node === undefined
+        ? scenario.setUp
+        : await setUpOf(choices.node),
+      workload: withoutSome(scenario.workload, choices.seed),
       nodes: choices.nodes ?? nodes,
+      ...choices.needs === undefined ? {} : { needs: choices.needs },
       operations: choices.operations ?? operations,
       burst,
       ...many ? { clients: 200 } : {},
       bytes: choices.bytes ?? asBytes ? bytes : undefined,
       faults,
+      topology: choices.topology ?? topology,
       network: { latency },
       nodeOptions: { rpcTimeoutMs, reapIntervalMs, inputGraceMs, maxPending },
       onlyFaults: choices.onlyFaults,
@@ -90,22 +167,48 @@ export function plan(choices: Choices): Planned {
   };
 }
 
-/** The part of a result that is counted. */
-export function outcomeOf(
-  { workload, faults }: Planned,
-  result: SimulationResult,
-): Outcome {
-  const { seed, hash, events, violations, counts, findings } = result;
-  const undecided =
-    findings.filter(({ outcome }) => outcome === "unknown").length;
+/**
+ * Runs a simulation, twice where that was asked for.
+ *
+ * @param onTrace Handed the trace of the first run, line by line.
+ */
+export async function runPlanned(
+  { options }: Planned,
+  { twice = false }: Choices,
+  onTrace: (line: string) => void = () => {},
+): Promise<SimulationResult> {
+  const result = await new Simulation({ ...options, onTrace }).run();
+  if (!twice) return result;
+  const { hash } = await new Simulation(options).run();
+  if (hash === result.hash) return result;
+  const violation = {
+    check: "repeatable",
+    text: `run twice, the hashes are ${result.hash} and ${hash}`,
+    event: result.events,
+    atMs: result.simulatedMs,
+  };
   return {
+    ...result,
+    outcome: "fail",
+    reasons: [...result.reasons, `${violation.check}: ${violation.text}`],
+    violations: [...result.violations, violation],
+  };
+}
+
+/** What is kept of a result. */
+export function seedResult(
+  { workload, faults, options }: Planned,
+  result: SimulationResult,
+): SeedResult {
+  const { history, findings: _, faults: __, simulatedMs: ___, ...kept } =
+    result;
+  return {
+    ...kept,
     workload,
     faults,
-    seed,
-    hash,
-    events,
-    violations,
-    counts,
-    undecided,
+    latencies: {
+      ...latenciesOf(history),
+      ...options.workload?.latencies?.(history),
+    },
   };
 }

@@ -1,6 +1,5 @@
 /** Runs simulations, one after the other, as `deno task sim` asks for them. */
-import { Simulation } from "../../lib/sim/mod.ts";
-import { type Choices, outcomeOf, plan } from "./scenario.ts";
+import { type Choices, plan, runPlanned, seedResult } from "./scenario.ts";
 
 const scope = self as unknown as {
   onmessage: (event: { data: Choices }) => void;
@@ -8,7 +7,6 @@ const scope = self as unknown as {
 };
 
 scope.onmessage = async ({ data }) => {
-  const planned = plan(data);
-  const result = await new Simulation(planned.options).run();
-  scope.postMessage(outcomeOf(planned, result));
+  const planned = await plan(data);
+  scope.postMessage(seedResult(planned, await runPlanned(planned, data)));
 };
