@@ -439,7 +439,8 @@ export class Pipes {
 
   #startRead(room: Uint8Array): Promise<number | null> {
     const limit = this.#options.maxOutputBytes / 2;
-    if (this.#unwritten > limit) {
+    // What nobody will read any more does not wait.
+    if (this.#unwritten > limit && this.#ending !== "broken pipe") {
       this.#world.violated(
         `stdin is read while ${this.#unwritten} bytes wait to be written, which is more than ${limit}`,
       );
