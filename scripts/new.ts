@@ -1,7 +1,7 @@
 /** Makes a project with a node of one's own: a copy of `scripts/new/`, which works where it is, too. */
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { isAbsolute, join, relative, resolve, sep } from "node:path";
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { Task } from "./options.ts";
 
 const HELP =
@@ -24,9 +24,23 @@ function fail(text: string): never {
   Deno.exit(1);
 }
 
+/** Whether a directory is the other one, or in it. */
+function contains(dir: string, other: string): boolean {
+  const path = relative(dir, other);
+  return !path.startsWith("..") && !isAbsolute(path);
+}
+
+/** How a file or directory is named in a directory: with slashes; by its URL if it is on another drive. */
+function pathTo(file: string, dir: string): string {
+  const path = relative(dir, file);
+  return isAbsolute(path)
+    ? pathToFileURL(file).href.replace(/\/$/, "")
+    : path.replaceAll(sep, "/");
+}
+
 /** A path as a word of a task's command. */
 function quoted(path: string): string {
-  return /^[\w./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'"'"'`)}'`;
+  return /^[\w./:-]+$/.test(path) ? path : `'${path.replaceAll("'", `'"'"'`)}'`;
 }
 
 /** `deno.json`, with the checkout at another path. */
@@ -49,8 +63,11 @@ function contents(dir: string): string[] {
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     if (code === "ENOENT") return [];
-    if (code === "ENOTDIR") fail(`${dir} is no directory: choose another name`);
-    fail(`${dir} can't be read: ${message}`);
+    fail(
+      code === "ENOTDIR"
+        ? `${dir} is no directory: choose another name`
+        : `${dir} can't be made: ${message}`,
+    );
   }
 }
 
@@ -63,8 +80,7 @@ if (more.length > 0) {
   task.usageError(`one DIR at a time, not '${[name, ...more].join("' '")}'`);
 }
 const dir = resolve(Deno.env.get("INIT_CWD") ?? Deno.cwd(), name);
-const path = relative(dir, checkout);
-if (!relative(checkout, dir).startsWith("..") && !isAbsolute(path)) {
+if (contains(checkout, dir)) {
   fail(
     `${dir} is in Gyre's own directory: choose one beside it, such as ../my-node`,
   );
@@ -72,19 +88,19 @@ if (!relative(checkout, dir).startsWith("..") && !isAbsolute(path)) {
 if (contents(dir).length > 0) {
   fail(`${dir} is not empty: choose another directory, or empty it first`);
 }
+const path = pathTo(checkout, dir);
 try {
   mkdirSync(dir, { recursive: true });
   const entries = readdirSync(template, { withFileTypes: true });
   for (const { name: file } of entries.filter((entry) => entry.isFile())) {
     const text = readFileSync(join(template, file), "utf8");
-    const slashed = path.replaceAll(sep, "/");
     const copy = file === "deno.json"
-      ? configFor(slashed, text)
-      : text.replaceAll(UP, slashed);
+      ? configFor(path, text)
+      : text.replaceAll(UP, path);
     writeFileSync(join(dir, file), copy);
   }
 } catch (error) {
-  fail(`${dir} can't be written to: ${(error as Error).message}`);
+  fail(`${dir} can't be made: ${(error as Error).message}`);
 }
 console.log(`Made ${dir}. Next:
 

@@ -457,7 +457,7 @@ export class RpcAccount {
     reply: Body | undefined,
   ): void {
     const right = answer.type === "error"
-      ? error !== undefined && (error.code === answer.code)
+      ? error !== undefined && (error.code === answer["code"])
       : error === undefined && reply !== undefined &&
         reply.type === answer.type &&
         reply.in_reply_to === rpc.id;
