@@ -62,7 +62,7 @@ export interface Transport {
    * @param level How important the line is.
    * @param text The line.
    */
-  log?(level: LogLevel, text: string): void;
+  log?(level: LogLevel, text: string): unknown;
 }
 
 /** Options of a {@linkcode Node}. */
@@ -796,7 +796,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     if (result instanceof Error) return this.#handlerFailed(origin, result);
     if (result === undefined) return;
     try {
-      this.#reply(origin, result);
+      this.#reply(origin, result as ReplyBody);
     } catch (error) {
       // The handler has done its work: whatever error this is, it is no definite one.
       const crash = this.#crashed("the reply to", origin.type, error);

@@ -189,6 +189,15 @@ Deno.test("logLevel: what is less important is left out; debug shows every messa
       "info",
     ],
   });
+  const { input, output, run } = setUp({
+    logLevel: "debug",
+    log() {
+      throw new Error("a log that can't be written");
+    },
+  });
+  input.add(INIT + echo(2, "a") + "\n", null);
+  assertEquals(await run(), 0);
+  assertEquals(output.messages.length, 2);
   for (const log of [undefined, () => {}]) {
     await assertRejects(
       () => setUp({ log, logLevel: "loud" as LogLevel }).run(),

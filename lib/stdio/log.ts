@@ -88,9 +88,9 @@ export function stderrLog(
  * @throws {RangeError} There is no such level.
  */
 export function filteredLog(
-  log: StderrLog["log"],
+  log: (level: LogLevel, text: string) => unknown,
   level: LogLevel,
-): StderrLog["log"] {
+): (level: LogLevel, text: string) => unknown {
   checkLevel(level);
   return (at, text) => isShown(at, level) && log(at, text);
 }

@@ -1,4 +1,5 @@
 /** Runs a node on an inbox and an outbox. */
+import { guard } from "../guard.ts";
 import type { AnyNode, LogLevel } from "../node.ts";
 import { type EventLoop, withTimeout } from "./event_loop.ts";
 import { Inbox, type Input } from "./inbox.ts";
@@ -40,11 +41,11 @@ export interface ServeOptions {
   maxOutputBytes?: number;
   /**
    * Where log lines go: those of `serve`, and those of the node if it was made
-   * without a `log` of its own.
+   * without a `log` of its own. That it throws, or rejects, harms nothing.
    *
    * @default stderr, each line after the node's id: see `stderrLog`
    */
-  log?: ((level: LogLevel, text: string) => void) | undefined;
+  log?: ((level: LogLevel, text: string) => unknown) | undefined;
   /**
    * The least important level of lines that go there: `"error"`, `"warn"`,
    * `"info"` or `"debug"`, which shows every message, in and out.
@@ -123,11 +124,13 @@ export async function serveOn(
     },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
+  const say = (level: LogLevel, text: string) =>
+    guard(() => log(level, text), () => {}); // there is nowhere else to say so
   const logsMessages = logLevel === "debug";
   node.connect({
     send(line) {
       outbox.send(line);
-      if (logsMessages) log("debug", `sent ${line}`);
+      if (logsMessages) say("debug", `sent ${line}`);
     },
     caughtUp: () => {
       runtime.used?.();
@@ -143,7 +146,7 @@ export async function serveOn(
       const { done, value } = await reader.read();
       if (done) return "the end of the input";
       if (stopping) return "";
-      if (logsMessages) log("debug", `received ${value}`);
+      if (logsMessages) say("debug", `received ${value}`);
       node.receive(value);
     }
   }
@@ -161,12 +164,12 @@ export async function serveOn(
   await inbox.stop();
   const problem = await drain(outbox, loop);
   if (reason instanceof Error || problem !== undefined) {
-    log("error", ((problem ?? reason) as Error).message);
+    say("error", ((problem ?? reason) as Error).message);
     return 1;
   }
   const { registered, replied, reaped, cancelled, invalid_lines } = node
     .stats();
-  log(
+  say(
     "info",
     `stopped at ${reason}: ${registered} RPCs: ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${invalid_lines} invalid lines`,
   );
