@@ -26,6 +26,11 @@ Deno.test("new: a project whose tests pass and whose node runs, as it is", async
   const test = await project.deno(["task", "test"], { below: name });
   assertStringIncludes(test.stdout, "3 passed | 0 failed", test.stderr);
   assertEquals(test.code, 0);
+  const sim = await project.deno(["task", "sim", "--seed", "1"], {
+    below: name,
+  });
+  assertStringIncludes(sim.stdout, "\npass; ", sim.stderr);
+  assertEquals(sim.code, 0);
   const start = await project.deno(["task", "start", "--debug"], {
     below: name,
     input: MESSAGES,
