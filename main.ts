@@ -20,7 +20,7 @@ Usage: gyre [options]
   --max-running N       refuse further requests while N async handlers run (default 100000)
   --max-line-bytes N    skip input lines longer than N bytes (default 16777216)
   --log-level LEVEL     error, warn, info or debug (default info)
-  --help                show this
+  -h, --help            show this
   --version             show the version
 `;
 
@@ -37,7 +37,7 @@ const options = {
   "max-running": { type: "string", default: "100000" },
   "max-line-bytes": { type: "string", default: "16777216" },
   "log-level": { type: "string", default: "info" },
-  help: { type: "boolean", default: false },
+  help: { type: "boolean", short: "h", default: false },
   version: { type: "boolean", default: false },
 } as const;
 
@@ -98,8 +98,9 @@ if (!(LOG_LEVELS as readonly string[]).includes(values["log-level"])) {
     }'`,
   );
 }
+const logLevel = values["log-level"] as LogLevel;
 const { log, flush } = stderrLog(
-  values["log-level"] as LogLevel,
+  logLevel,
   () => `gyre ${node.nodeId || "-"}`,
 );
 const node = new Node({
@@ -118,6 +119,7 @@ const code = await serve(node, {
   output: Deno.stdout,
   maxLineBytes,
   log,
+  logLevel,
 });
 await flush();
 Deno.exit(code);

@@ -9,6 +9,7 @@ import { nodes } from "./nodes.ts";
 import { echoBytes, init, pump } from "./pipe.ts";
 import { Child } from "./process.ts";
 import { runStructure } from "./reaper.ts";
+import { Task } from "../scripts/options.ts";
 
 const ECHOES = 200_000;
 
@@ -148,6 +149,12 @@ const checks: Check[] = [
   },
 ];
 
+const HELP = `Holds the steadiest of the benchmarks' ratios to their bounds.
+
+Usage: deno task bench:check
+
+  -h, --help   show this`;
+new Task("bench:check", HELP).options({});
 requireLinux("bench:check");
 Deno.chdir(new URL("../", import.meta.url));
 if (await canCount()) {

@@ -103,7 +103,7 @@ export function parseOptions(args: string[], offer: Offer): Options {
     rounds: { type: "string", default: "5" },
     scale: { type: "string", default: "1" },
     save: { type: "boolean", default: false },
-    help: { type: "boolean", default: false },
+    help: { type: "boolean", short: "h", default: false },
   } as const;
   let parsed;
   try {

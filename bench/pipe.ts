@@ -511,7 +511,7 @@ Options:
   --rounds N       how many times each is run (default 5)
   --scale X        multiply all numbers of messages (default 1)
   --save           write the results to bench/results/
-  --help           show this`;
+  -h, --help       show this`;
 
 /** How many messages a variant gets: some would take minutes. */
 function countFor(variant: string, count: number, { scale }: Options): number {

@@ -87,7 +87,7 @@ Options:
   --rounds N       how many times each is run (default 5)
   --scale X        multiply all numbers of callbacks (default 1)
   --save           write the results to bench/results/
-  --help           show this`;
+  -h, --help       show this`;
 
 /**
  * Runs one round of a structure in a process of its own.

@@ -101,7 +101,7 @@ Options:
   --rounds N       how many times each is run (default 5)
   --scale X        multiply all numbers of messages (default 1)
   --save           write the results to bench/results/
-  --help           show this`,
+  -h, --help       show this`,
   { benchmarks: [NAME], byDefault: [NAME], variants: names },
 );
 requireLinux("bench:sim");

@@ -169,9 +169,10 @@ function problemOf(message: unknown): string | undefined {
   if (!isId(src)) return "'src' is not a non-empty string";
   if (!isId(dest)) return "'dest' is not a non-empty string";
   if (!isObject(body)) return "'body' is not an object";
-  if (typeof body.type !== "string") return "'body.type' is not a string";
-  return problemOfId("msg_id", body.msg_id) ??
-    problemOfId("in_reply_to", body.in_reply_to);
+  const { type, msg_id, in_reply_to } = body;
+  if (typeof type !== "string") return "'body.type' is not a string";
+  return problemOfId("msg_id", msg_id) ??
+    problemOfId("in_reply_to", in_reply_to);
 }
 
 function problemOfId(key: string, id: unknown): string | undefined {

@@ -7,7 +7,7 @@
  *
  * const node = new Node();
  * node.on<{ echo: unknown }>("echo", ({ body }) => ({ echo: body.echo }));
- * // then, on Deno: await serve(node, { lines: new TextLineStream() });
+ * // then, with serve of "@gyre/node/stdio": await serve(node);
  * ```
  *
  * @module

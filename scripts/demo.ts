@@ -4,6 +4,15 @@
  * should be.
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { Task } from "./options.ts";
+
+const HELP =
+  `Plays a conversation with a real node and shows an RPC being reaped.
+
+Usage: deno task demo
+
+  -h, --help   show this`;
+new Task("demo", HELP).options({});
 
 // deno-lint-ignore no-explicit-any
 type Json = any;

@@ -616,7 +616,7 @@ Usage: deno task fuzz [options]
                (default: a random one, printed)
   --process    hold every conversation with a real process, not one in ${PROCESS_EVERY};
                the binary that GYRE_BIN names, or deno run
-  --help       show this`;
+  -h, --help   show this`;
 
 const task: Task = new Task("fuzz", HELP);
 async function main(): Promise<void> {

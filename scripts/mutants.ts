@@ -49,7 +49,7 @@ Usage: deno task mutants [options]
   --seed N     which ones (default 1)
   --file PATH  plant them in this file only, such as lib/node.ts
   --list       show the faults, plant none
-  --help       show this`;
+  -h, --help   show this`;
 
 /** A fault: part of a file, and what stands there instead. */
 interface Mutant {

@@ -18,7 +18,7 @@ export class Task {
   readonly #name: string;
   readonly #help: string;
 
-  /** @param help Names each option at the start of a line: `  --seed N  …`. */
+  /** @param help Names each option at the start of a line: `  --seed N  …`, `  -h, --help  …`. */
   constructor(name: string, help: string) {
     this.#name = name;
     this.#help = help.trimEnd();
@@ -26,7 +26,9 @@ export class Task {
 
   /** Ends the task: one line on stderr with the options that there are, exit code 2. */
   usageError(reason: string): never {
-    const options = this.#help.matchAll(/^ {2}(--\S+(?: [A-Z]\S*)?)/gm);
+    const options = this.#help.matchAll(
+      /^ {2}(?:-\w, )?(--\S+(?: [A-Z]\S*)?)/gm,
+    );
     const names = Array.from(options, ([, option]) => option).join(", ");
     console.error(`${this.#name}: ${reason} (options: ${names})`);
     Deno.exit(2);
@@ -34,10 +36,25 @@ export class Task {
 
   /** The options of this process; shows the help and ends the task when asked for it. */
   options<const T extends Config>(options: T): Values<T> {
-    const all = { ...options, help: { type: "boolean" } } as const;
+    return this.#parse(options, false).values;
+  }
+
+  /** The arguments of this process, which takes no options; shows the help and ends the task when asked for it. */
+  arguments(): string[] {
+    return this.#parse({}, true).positionals;
+  }
+
+  #parse<const T extends Config>(options: T, allowPositionals: boolean) {
+    const all = { ...options, help: { type: "boolean", short: "h" } } as const;
     try {
-      const { values } = parseArgs({ args: Deno.args, options: all });
-      if (!(values as { help?: boolean }).help) return values as Values<T>;
+      const { values, positionals } = parseArgs({
+        args: Deno.args,
+        options: all,
+        allowPositionals,
+      });
+      if (!(values as { help?: boolean }).help) {
+        return { values: values as Values<T>, positionals };
+      }
     } catch (error) {
       this.usageError((error as Error).message.split("\n")[0]!);
     }

@@ -2,15 +2,21 @@
  * Makes `@std/streams` and `@std/assert` available: from JSR where it can be
  * reached, else from the stand-ins in `scripts/standins/`, laid out in
  * `vendor/` as Deno itself would lay out the real ones. Says on stderr which.
+ * That is the `vendor/` of the directory given as an argument, by default
+ * Gyre's own: in a project that links to Gyre, Deno looks in the project's.
  *
  * Imports nothing from JSR itself, so that it runs on every machine.
  */
 import { createHash } from "node:crypto";
-import { fileURLToPath } from "node:url";
+import { resolve } from "node:path";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import config from "../deno.json" with { type: "json" };
 
 const PROBE_TIMEOUT_MS = 4000;
-const root = new URL("../", import.meta.url);
+const [dir] = Deno.args;
+const root = dir === undefined
+  ? new URL("../", import.meta.url)
+  : pathToFileURL(resolve(dir) + "/");
 const vendor = new URL("vendor/", root);
 /** Says what `vendor/` holds; written last, so that a half-filled one is never trusted. */
 const marker = new URL("INSTALLED", vendor);

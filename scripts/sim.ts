@@ -61,7 +61,7 @@ Usage: deno task sim [options]
   --from MS         draw only from this time on
   --to MS           draw only until this time
   --only-nodes A,…  draw only these nodes, clients and services, such as n0,n1
-  --help            show this
+  -h, --help        show this
 
 Exit code: 0 when all was as it should be, 1 when something was not or could not
 be decided, 2 for a wrong option.

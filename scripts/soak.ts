@@ -36,7 +36,7 @@ Usage: deno task soak [options]
   --rpcs N     how many RPCs, ${WARM_UP} or more (default 10000000)
   --minutes N  stop after the burst in which so many minutes are over (default: never)
   --seed N     which RPCs get lost, are answered late or twice (default 1)
-  --help       show this`;
+  -h, --help   show this`;
 
 const task: Task = new Task("soak", HELP);
 const values = task.options({

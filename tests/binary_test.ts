@@ -308,7 +308,7 @@ Deno.test({
   },
 });
 
-Deno.test("--help and --version go to stdout, whatever else is asked for", async () => {
+Deno.test("--help, -h and --version go to stdout, whatever else is asked for", async () => {
   const say = async (...args: string[]) => {
     const [program, ...all] = command(...args);
     const { code, stdout, stderr } = await new Deno.Command(program, {
@@ -321,9 +321,10 @@ Deno.test("--help and --version go to stdout, whatever else is asked for", async
   };
   assertEquals(await say("--version"), `gyre ${config.version}\n`);
   const help = await say("--help", "--max-pending", "7");
+  assertEquals(await say("-h"), help);
   for (const option of OPTIONS) {
     assert(
-      new RegExp(`^  ${option}( [A-Z]+)?  +[a-z]`, "m").test(help),
+      new RegExp(`^  (-h, )?${option}( [A-Z]+)?  +[a-z]`, "m").test(help),
       option,
     );
   }
@@ -343,9 +344,9 @@ const OPTIONS = [
 for (
   const [args, texts] of [
     [["--nope"], ["'--nope'", ...OPTIONS]],
-    [["-h"], ["'-h'", ...OPTIONS]],
+    [["-n"], ["'-n'", ...OPTIONS]],
     [["extra"], ["'extra'", ...OPTIONS]],
-    [["--help=yes"], ["'--help'", ...OPTIONS]],
+    [["--help=yes"], ["'-h, --help'", ...OPTIONS]],
     [["--rpc-timeout"], ["'--rpc-timeout <value>'", ...OPTIONS]],
     [["--log-level=loud"], [
       "--log-level must be one of error, warn, info, debug, not 'loud'",
@@ -407,7 +408,10 @@ for (
     ["error", []],
     ["warn", ["warn"]],
     ["info", ["info", "info", "warn", "info"]],
-    ["debug", ["info", "info", "warn", "debug", "info"]],
+    ["debug", [
+      ...["info", "debug", "info", "debug"], // version, init in, initialized, init_ok out
+      ...["debug", "warn", "debug", "debug", "info"], // nonsense in, a reply in, none of an RPC
+    ]],
   ] as const
 ) {
   Deno.test(`--log-level ${level}`, async () => {

@@ -1,6 +1,7 @@
 /** The set-up, in a copy of what it needs, against a JSR on loopback. */
 import { readdirSync } from "node:fs";
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { dirname } from "node:path";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 
 const root = new URL("../", import.meta.url);
 const UNREACHABLE = "http://127.0.0.1:1/";
@@ -13,7 +14,6 @@ class Copy implements AsyncDisposable {
   readonly #dir = Deno.makeTempDirSync({ prefix: "gyre-setup-" });
 
   constructor() {
-    Deno.mkdirSync(`${this.#dir}/scripts/standins`, { recursive: true });
     for (
       const path of [
         "deno.json",
@@ -26,6 +26,7 @@ class Copy implements AsyncDisposable {
   }
 
   write(path: string, text: string): void {
+    Deno.mkdirSync(dirname(`${this.#dir}/${path}`), { recursive: true });
     Deno.writeTextFileSync(`${this.#dir}/${path}`, text);
   }
 
@@ -66,17 +67,18 @@ class Copy implements AsyncDisposable {
   }
 
   /** Runs the set-up; returns what it says. */
-  async setUp(jsr: string): Promise<string> {
+  async setUp(jsr: string, ...dir: string[]): Promise<string> {
     const args = ["run", "--no-config", "--quiet", "-A", "scripts/setup.ts"];
-    const [stdout, stderr] = await this.#deno(jsr, ...args);
+    const [stdout, stderr] = await this.#deno(jsr, ...args, ...dir);
     assertEquals(stdout, ""); // that belongs to the node's messages
     return stderr;
   }
 
   /** Whether the packages can be imported, without a network, and which they are. */
-  async installed(jsr: string): Promise<"real" | "stand-ins"> {
-    const args = ["run", "--quiet", "--cached-only", "use.ts"];
-    const [stdout, stderr] = await this.#deno(jsr, ...args);
+  async installed(jsr: string, dir = "."): Promise<"real" | "stand-ins"> {
+    const config = `${dir}/deno.json`;
+    const args = ["--quiet", "--cached-only", "--config", config, "use.ts"];
+    const [stdout, stderr] = await this.#deno(jsr, "run", ...args);
     assertEquals(stderr, "");
     const [stream, assert, real] = stdout.trim().split(" ");
     assertEquals([stream, assert], ["TextLineStream", "assertEquals"]);
@@ -153,6 +155,20 @@ Deno.test("stand-ins, said each time, until JSR can be reached", async () => {
   reachable = true;
   assertStringIncludes(await copy.setUp(jsr.url), `from ${jsr.url}\n`);
   assertEquals(await copy.installed(jsr.url), "real");
+});
+
+Deno.test("a project that links to Gyre gets them in its own directory", async () => {
+  await using jsr = serve(files);
+  await using copy = new Copy();
+  copy.write("project/deno.json", copy.read("deno.json"));
+  assertStringIncludes(
+    await copy.setUp(UNREACHABLE, "project"),
+    "using the stand-ins in scripts/standins/\n",
+  );
+  assertEquals(await copy.installed(UNREACHABLE, "project"), "stand-ins");
+  assertStringIncludes(await copy.setUp(jsr.url, "project"), "from http:");
+  assertEquals(await copy.installed(jsr.url, "project"), "real");
+  assertThrows(() => copy.list("vendor"), Error, "ENOENT");
 });
 
 Deno.test("a changed stand-in is installed again", async () => {

@@ -1,8 +1,14 @@
 import { Inbox } from "../lib/stdio/inbox.ts";
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { setImmediate } from "node:timers";
 import { TextLineStream } from "@std/streams/text-line-stream";
 import {
+  LOG_LEVELS,
   type LogLevel,
   Node,
   type NodeOptions,
@@ -128,6 +134,78 @@ function setUp(
     });
   return { node, input, output, logged, run };
 }
+
+Deno.test("what the node logs goes where serve's lines go, unless it has a log of its own", async () => {
+  const own: string[] = [];
+  for (
+    const nodeLog of [
+      undefined,
+      (_: LogLevel, text: string) => void own.push(text),
+    ]
+  ) {
+    const { node, input, logged, run } = setUp({}, { log: nodeLog });
+    node.on("throw", () => {
+      throw new Error("oh no");
+    });
+    input.add(INIT + echo(2, "a").replace('"echo"', '"throw"') + "\n", null);
+    assertEquals(await run(), 0);
+    const failed = 'the handler of "throw" failed: Error: oh no';
+    const texts = nodeLog ? own : logged.map(([, text]) => text);
+    assertEquals(texts.filter((text) => text === failed).length, 1);
+    assertEquals(logged.length, nodeLog ? 1 : 3); // with the node's: initialized, failed; stopped
+  }
+});
+
+Deno.test("logLevel: what is less important is left out; debug shows every message, in and out", async () => {
+  const levels: Record<string, string[]> = {};
+  for (const logLevel of LOG_LEVELS) {
+    const { input, output, logged, run } = setUp({ logLevel }, {
+      log: undefined,
+    });
+    input.add(INIT + "nonsense\n" + echo(2, "a") + "\n", null);
+    await run();
+    levels[logLevel] = logged.map(([level]) => level);
+    if (logLevel !== "debug") continue;
+    const texts = logged.map(([, text]) => text);
+    for (const line of [INIT.trim(), "nonsense", echo(2, "a")]) {
+      assert(texts.includes(`received ${line}`), line);
+    }
+    for (const message of output.messages) {
+      assert(texts.includes(`sent ${JSON.stringify(message)}`));
+    }
+  }
+  assertEquals(levels, {
+    error: [],
+    warn: ["warn"],
+    info: ["info", "warn", "info"],
+    debug: [
+      "debug",
+      "info",
+      "debug",
+      "debug",
+      "warn",
+      "debug",
+      "debug",
+      "info",
+    ],
+  });
+  const { input, output, run } = setUp({
+    logLevel: "debug",
+    log() {
+      throw new Error("a log that can't be written");
+    },
+  });
+  input.add(INIT + echo(2, "a") + "\n", null);
+  assertEquals(await run(), 0);
+  assertEquals(output.messages.length, 2);
+  for (const log of [undefined, () => {}]) {
+    await assertRejects(
+      () => setUp({ log, logLevel: "loud" as LogLevel }).run(),
+      RangeError,
+      "must be one of error, warn, info, debug: current value is loud",
+    );
+  }
+});
 
 Deno.test("messages in, messages out; 0 at the end of the input", async () => {
   const { input, output, logged, run } = setUp();

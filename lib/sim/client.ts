@@ -130,7 +130,7 @@ export class Client {
     else {
       entry.result = this.#workload.result
         ? this.#workload.result(entry, body)
-        : body.value;
+        : body["value"];
       this.#end(entry, "ok");
     }
   }

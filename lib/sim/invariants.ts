@@ -421,7 +421,8 @@ export class RpcAccount {
     const ends = { registered, replied, reaped, cancelled };
     this.#compare("exactly-once", ends, counted);
     // What a node has forgotten it may call by another name.
-    const others = this.#highestId - this.#limits.firstMsgId >= REMEMBERED
+    const forgets = this.#highestId - this.#limits.firstMsgId >= REMEMBERED;
+    const others: Record<string, number> = forgets
       ? {}
       : { late, duplicate, stray, unknown };
     this.#compare("replies-checked", others, counted);
@@ -456,7 +457,7 @@ export class RpcAccount {
     reply: Body | undefined,
   ): void {
     const right = answer.type === "error"
-      ? error !== undefined && (error.code === answer.code)
+      ? error !== undefined && (error.code === answer["code"])
       : error === undefined && reply !== undefined &&
         reply.type === answer.type &&
         reply.in_reply_to === rpc.id;

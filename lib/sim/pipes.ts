@@ -1,5 +1,5 @@
 /** A simulated process's stdin and stdout: messages as bytes, through the real inbox and outbox. */
-import type { Runtime, ServeOptions } from "../stdio/serve.ts";
+import type { FullServeOptions, Runtime } from "../stdio/serve.ts";
 import type { Envelope } from "./envelope.ts";
 import type { ObservedRpc } from "./invariants.ts";
 import type { Random } from "./random.ts";
@@ -164,7 +164,7 @@ export class Pipes {
   }
 
   /** What the node is served with: lines pass one at a time. */
-  get serveOptions(): ServeOptions {
+  get serveOptions(): FullServeOptions {
     const { lines, ...limits } = this.#options;
     const { writable, readable } = lines();
     const oneByOne = new TransformStream<string, string>({
@@ -178,6 +178,7 @@ export class Pipes {
     });
     return {
       lines: { writable, readable: readable.pipeThrough(oneByOne) },
+      log: () => {},
       ...limits,
     };
   }

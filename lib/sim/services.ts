@@ -64,24 +64,24 @@ function operate({ body }: Message, current: unknown): Outcome {
           : { type: "read_ok", value: current },
       };
     case "write":
-      return { reply: { type: "write_ok" }, write: body.value ?? null };
+      return { reply: { type: "write_ok" }, write: body["value"] ?? null };
     case "cas":
-      if (current === undefined && !body.create_if_not_exists) {
+      if (current === undefined && !body["create_if_not_exists"]) {
         return { reply: MISSING };
       }
       if (
-        current !== undefined && canonical(current) !== canonical(body.from)
+        current !== undefined && canonical(current) !== canonical(body["from"])
       ) {
         return {
           reply: error(
             ErrorCode.preconditionFailed,
             `current value ${canonical(current)} is not ${
-              canonical(body.from)
+              canonical(body["from"])
             }`,
           ),
         };
       }
-      return { reply: { type: "cas_ok" }, write: body.to ?? null };
+      return { reply: { type: "cas_ok" }, write: body["to"] ?? null };
     default:
       return { reply: notSupported(body.type) };
   }
@@ -121,7 +121,7 @@ export class LinKv implements Service {
    * @param request A `read`, `write` or `cas`.
    */
   handle(request: Message): SendBody {
-    const key = canonical(request.body.key);
+    const key = canonical(request.body["key"]);
     const { reply, write } = operate(request, this.#values.get(key));
     if (write !== undefined) this.#values.set(key, write);
     return reply;
@@ -161,7 +161,7 @@ export class SeqKv implements Service {
    * @param request A `read`, `write` or `cas`.
    */
   handle(request: Message): SendBody {
-    const key = canonical(request.body.key);
+    const key = canonical(request.body["key"]);
     const oldest = Math.max(
       this.#seen.get(request.src) ?? 0,
       this.#newest - PAST_STATES + 1,
@@ -236,7 +236,7 @@ export class LwwKv implements Service {
   handle(request: Message): SendBody {
     this.#merge(this.#pick(), this.#pick());
     const replica = this.#pick();
-    const key = canonical(request.body.key);
+    const key = canonical(request.body["key"]);
     const { reply, write } = operate(request, replica.values.get(key)?.value);
     if (write !== undefined) {
       replica.values.set(key, { time: replica.clock++, value: write });

@@ -99,9 +99,9 @@ export class SetUp {
     if (type === undefined) return;
     if (body.type === "error") {
       return this.#world.failed(
-        `${src} answered ${
-          JSON.stringify(type)
-        } with error ${body.code}: ${body.text}`,
+        `${src} answered ${JSON.stringify(type)} with error ${body["code"]}: ${
+          body["text"]
+        }`,
         src,
       );
     }

@@ -21,7 +21,7 @@ const PROBED = 1_000_000;
 export const echoWorkload: Workload = {
   generate: (_, index) => ({ f: "echo", value: `please echo ${index}` }),
   request: ({ value }) => ({ type: "echo", echo: value }),
-  result: (_, reply) => reply.echo,
+  result: (_, reply) => reply["echo"],
   probe: (node) => [{ f: "echo", value: `still there, ${node}?` }],
   check: (history) => checkEcho(history),
 };
@@ -79,7 +79,7 @@ export const callbacksWorkload: Workload = {
 export const uniqueIdsWorkload: Workload = {
   generate: () => ({ f: "generate" }),
   request: () => ({ type: "generate" }),
-  result: (_, reply) => reply.id,
+  result: (_, reply) => reply["id"],
   probe: () => [{ f: "generate" }],
   check: (history) => checkUniqueIds(history),
 };
@@ -131,7 +131,7 @@ export const broadcastWorkload: Workload = {
   ...gSetWorkload,
   request: ({ f, value }) =>
     f === "add" ? { type: "broadcast", message: value } : { type: "read" },
-  result: (_, reply) => reply.messages,
+  result: (_, reply) => reply["messages"],
   prepare: (topology) => ({ type: "topology", topology }),
 };
 

@@ -1,10 +1,15 @@
 /** What is Deno's: the standard streams, signals, and the event loop. */
 import { setImmediate } from "node:timers";
 import type * as Net from "node:net";
+import { TextLineStream } from "@std/streams/text-line-stream";
 import { type EventLoop, sleep } from "./event_loop.ts";
 import { type Input, READ_BYTES } from "./inbox.ts";
 import type { Output } from "./outbox.ts";
 
+/** Cuts text into lines by default. */
+export function lines(): TransformStream<string, string> {
+  return new TextLineStream();
+}
 /** Where messages come from by default. */
 export const stdin: Input = Deno.stdin;
 /** Where messages go by default. */

@@ -45,12 +45,14 @@ const MAX_LOG_BYTES = 1024 * 1024;
  * @param level The least important level that is shown.
  * @param name What each line starts with.
  * @param output Where to write.
+ * @throws {RangeError} There is no such level.
  */
 export function stderrLog(
   level: LogLevel,
   name: () => string,
   output: Output = stderr,
 ): StderrLog {
+  checkLevel(level);
   const outbox = new Outbox(output, MAX_LOG_BYTES, eventLoop);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
@@ -61,7 +63,7 @@ export function stderrLog(
     );
   return {
     log(at, text) {
-      if (LOG_LEVELS.indexOf(at) > LOG_LEVELS.indexOf(level)) return;
+      if (!isShown(at, level)) return;
       const lines = [entry(at, text)];
       if (dropped > 0) {
         const what = dropped === 1 ? "line was" : "lines were";
@@ -76,4 +78,33 @@ export function stderrLog(
     },
     flush: () => withTimeout(eventLoop, outbox.flush(), 1000),
   };
+}
+
+/**
+ * A log without the lines that are less important than a level.
+ *
+ * @param log Where the others go.
+ * @param level The least important level that is shown.
+ * @throws {RangeError} There is no such level.
+ */
+export function filteredLog(
+  log: (level: LogLevel, text: string) => unknown,
+  level: LogLevel,
+): (level: LogLevel, text: string) => unknown {
+  checkLevel(level);
+  return (at, text) => isShown(at, level) && log(at, text);
+}
+
+function isShown(at: LogLevel, level: LogLevel): boolean {
+  return LOG_LEVELS.indexOf(at) <= LOG_LEVELS.indexOf(level);
+}
+
+function checkLevel(level: LogLevel): void {
+  if (!LOG_LEVELS.includes(level)) {
+    throw new RangeError(
+      `The log's level must be one of ${
+        LOG_LEVELS.join(", ")
+      }: current value is ${level}`,
+    );
+  }
 }

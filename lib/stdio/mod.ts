@@ -5,6 +5,7 @@
  */
 import type { AnyNode } from "../node.ts";
 import * as deno from "./deno.ts";
+import { filteredLog, stderrLog } from "./log.ts";
 import { Memory } from "./memory.ts";
 import { serveOn, type ServeOptions } from "./serve.ts";
 
@@ -16,36 +17,46 @@ export type { ServeOptions };
 /**
  * Runs a node on stdin and stdout until the end of the input, SIGTERM, SIGINT
  * or a closed stdout; then settles every pending RPC, lets running handlers
- * finish, for 1 s at most, and writes what is left to write.
+ * finish, for 1 s at most, and writes what is left to write. What there is to
+ * log goes to stderr, unless the options, or the node's, say otherwise.
  *
  * @example
  * ```ts ignore
  * import { Node } from "@gyre/node";
  * import { serve } from "@gyre/node/stdio";
- * import { TextLineStream } from "@std/streams/text-line-stream";
  *
  * const node = new Node();
  * node.on<{ echo: unknown }>("echo", ({ body }) => ({ echo: body.echo }));
- * Deno.exit(await serve(node, { lines: new TextLineStream() }));
+ * Deno.exit(await serve(node));
  * ```
  *
  * @param node The node.
- * @param options The line splitter, limits, log.
+ * @param options Limits, log, what to read from and to write to.
  * @returns The exit code: 0, or 1 when stdout was closed.
+ * @throws {RangeError} There is no such `logLevel`.
  */
 export async function serve(
   node: AnyNode,
-  options: ServeOptions,
+  options: ServeOptions = {},
 ): Promise<number> {
-  const { input = deno.stdin, output = deno.stdout } = options;
+  const {
+    input = deno.stdin,
+    output = deno.stdout,
+    lines = deno.lines(),
+    logLevel = "info",
+  } = options;
+  const { log, flush } = options.log
+    ? { log: filteredLog(options.log, logLevel), flush: () => {} }
+    : stderrLog(logLevel, () => node.nodeId || "node");
   const memory = new Memory(() => node.pendingCount);
   try {
     return await serveOn(
       node,
-      { ...options, ...deno.quicker(input, output) },
+      { ...options, lines, log, ...deno.quicker(input, output) },
       { ...deno, used: () => memory.used() },
     );
   } finally {
     memory.stop();
+    await flush();
   }
 }

@@ -1,4 +1,5 @@
 /** Runs a node on an inbox and an outbox. */
+import { guard } from "../guard.ts";
 import type { AnyNode, LogLevel } from "../node.ts";
 import { type EventLoop, withTimeout } from "./event_loop.ts";
 import { Inbox, type Input } from "./inbox.ts";
@@ -6,8 +7,12 @@ import { Outbox, type Output } from "./outbox.ts";
 
 /** Options of {@linkcode serve}. */
 export interface ServeOptions {
-  /** Cuts text into lines: `new TextLineStream()` of `@std/streams`. Handed in, so that the library depends on nothing. */
-  lines: TransformStream<string, string>;
+  /**
+   * Cuts text into lines.
+   *
+   * @default {new TextLineStream()} of `@std/streams`
+   */
+  lines?: TransformStream<string, string> | undefined;
   /**
    * Where messages come from.
    *
@@ -35,12 +40,25 @@ export interface ServeOptions {
    */
   maxOutputBytes?: number;
   /**
-   * Where log lines go.
+   * Where log lines go: those of `serve`, and those of the node if it was made
+   * without a `log` of its own. That it throws, or rejects, harms nothing.
    *
-   * @default {nowhere}
+   * @default stderr, each line after the node's id: see `stderrLog`
    */
-  log?: (level: LogLevel, text: string) => void;
+  log?: ((level: LogLevel, text: string) => unknown) | undefined;
+  /**
+   * The least important level of lines that go there: `"error"`, `"warn"`,
+   * `"info"` or `"debug"`, which shows every message, in and out.
+   *
+   * @default {"info"}
+   */
+  logLevel?: LogLevel | undefined;
 }
+
+/** {@linkcode ServeOptions} with what only a runtime knows a default for. */
+export type FullServeOptions =
+  & ServeOptions
+  & { [Key in "lines" | "log"]-?: NonNullable<ServeOptions[Key]> };
 
 /** What a process is given by the runtime that it runs in. */
 export interface Runtime {
@@ -75,13 +93,13 @@ const STALLED_MS = 5000;
  * Runs a node on a runtime's stdin and stdout: see `serve` in `mod.ts`.
  *
  * @param node The node.
- * @param options The line splitter, limits, log.
+ * @param options The line splitter, limits, log; lines of every level are logged.
  * @param runtime The runtime.
  * @returns The exit code.
  */
 export async function serveOn(
   node: ServedNode,
-  options: ServeOptions,
+  options: FullServeOptions,
   runtime: Runtime,
 ): Promise<number> {
   const {
@@ -90,7 +108,8 @@ export async function serveOn(
     output = runtime.stdout,
     maxLineBytes = 16 * 1024 * 1024,
     maxOutputBytes = 128 * 1024 * 1024,
-    log = () => {},
+    log,
+    logLevel,
   } = options;
   const { eventLoop: loop } = runtime;
   const outbox = new Outbox(output, maxOutputBytes, loop);
@@ -105,12 +124,19 @@ export async function serveOn(
     },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
+  const say = (level: LogLevel, text: string) =>
+    guard(() => log(level, text), () => {}); // there is nowhere else to say so
+  const logsMessages = logLevel === "debug";
   node.connect({
-    send: (line) => outbox.send(line),
+    send(line) {
+      outbox.send(line);
+      if (logsMessages) say("debug", `sent ${line}`);
+    },
     caughtUp: () => {
       runtime.used?.();
       return inbox.caughtUp();
     },
+    log,
   });
 
   const reader = inbox.text.pipeThrough(lines).getReader();
@@ -120,6 +146,7 @@ export async function serveOn(
       const { done, value } = await reader.read();
       if (done) return "the end of the input";
       if (stopping) return "";
+      if (logsMessages) say("debug", `received ${value}`);
       node.receive(value);
     }
   }
@@ -137,12 +164,12 @@ export async function serveOn(
   await inbox.stop();
   const problem = await drain(outbox, loop);
   if (reason instanceof Error || problem !== undefined) {
-    log("error", ((problem ?? reason) as Error).message);
+    say("error", ((problem ?? reason) as Error).message);
     return 1;
   }
   const { registered, replied, reaped, cancelled, invalid_lines } = node
     .stats();
-  log(
+  say(
     "info",
     `stopped at ${reason}: ${registered} RPCs: ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${invalid_lines} invalid lines`,
   );

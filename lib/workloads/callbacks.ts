@@ -9,7 +9,7 @@ import type { AnyNode, SendBody } from "../node.ts";
  * @param node The node.
  */
 export function callbacks(node: AnyNode): void {
-  node.on("echo", ({ body }) => ({ echo: body.echo }));
+  node.on("echo", ({ body: { echo } }) => ({ echo }));
   node.on("pending_count", () => ({ count: node.pendingCount }));
   node.on("send_fire_forget", ({ body: { target, payload } }) => {
     if (typeof target !== "string" || target === "") {

@@ -1,0 +1,74 @@
+/** `deno task new`: the projects that it makes, and why it makes none. */
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { readdirSync } from "node:fs";
+import { fileURLToPath } from "node:url";
+import { root } from "./process.ts";
+import { Project } from "./project.ts";
+
+const MESSAGES = `
+{"src":"c0","dest":"n1","body":{"type":"init","msg_id":1,"node_id":"n1","node_ids":["n1"]}}
+{"src":"c1","dest":"n1","body":{"type":"echo","msg_id":2,"echo":"hi"}}
+`;
+
+Deno.test("new: a project whose tests pass and whose node runs, as it is", async () => {
+  await using project = new Project();
+  // A name that a shell would take apart.
+  const name = `it's "my" $HOME`;
+  const { code, stdout, stderr } = await project.script("new.ts", name);
+  assertEquals([code, stderr], [0, ""]);
+  assertStringIncludes(stdout, "deno task test");
+  const files = readdirSync(new URL("scripts/new/", root));
+  assertEquals(
+    readdirSync(`${project.dir}/${name}`).sort(),
+    files.filter((file) => file !== "vendor" && file !== "dist").sort(),
+  );
+
+  const test = await project.deno(["task", "test"], { below: name });
+  assertStringIncludes(test.stdout, "3 passed | 0 failed", test.stderr);
+  assertEquals(test.code, 0);
+  const sim = await project.deno(["task", "sim", "--seed", "1"], {
+    below: name,
+  });
+  assertStringIncludes(sim.stdout, "\npass; ", sim.stderr);
+  assertEquals(sim.code, 0);
+  const start = await project.deno(["task", "start", "--debug"], {
+    below: name,
+    input: MESSAGES,
+  });
+  assertEquals(start.code, 0, start.stderr);
+  assertStringIncludes(start.stdout, '"type":"echo_ok"');
+  assertStringIncludes(start.stderr, "n1 debug: received ");
+  const format = await project.deno(["fmt", "--check"], { below: name });
+  assertEquals(format.code, 0, format.stderr);
+});
+
+Deno.test("new: why no project is made, and what was there is left alone", async () => {
+  await using project = new Project();
+  project.write("file", "mine");
+  Deno.mkdirSync(`${project.dir}/full`);
+  project.write("full/file", "mine");
+  const gyre = fileURLToPath(root);
+  const cases: [number, string, ...string[]][] = [
+    [2, "DIR is missing"],
+    [2, "DIR is missing", ""],
+    [2, "one DIR at a time, not 'a' 'b'", "a", "b"],
+    [2, "Unknown option '--force'", "--force"],
+    [1, "full is not empty", "full"],
+    [1, "file is no directory", "file"],
+    [1, "is no directory", "file/below"],
+    [1, "can't be made: ", "x".repeat(300)],
+    [1, "is in Gyre's own directory", gyre],
+    [1, "is in Gyre's own directory", `${gyre}/lib/new`],
+  ];
+  await Promise.all(cases.map(async ([code, reason, ...args]) => {
+    const said = await project.script("new.ts", ...args);
+    assertEquals([said.code, said.stdout], [code, ""], `${args}`);
+    assert(/^new: [^\n]*\n$/.test(said.stderr), said.stderr);
+    assertStringIncludes(said.stderr, reason);
+  }));
+  const help = await project.script("new.ts", "-h");
+  assertEquals([help.code, help.stderr], [0, ""]);
+  assertStringIncludes(help.stdout, "deno task new DIR");
+  assertEquals(readdirSync(project.dir).sort(), ["file", "full"]);
+  assertEquals(project.read("full/file"), "mine");
+});
