@@ -25,3 +25,10 @@ Deno.test("a fault that no longer fits is named, with what its file has not got"
 Deno.test("the faults have names of their own", () => {
   assertEquals(new Set(FAULTS.map(({ name }) => name)).size, FAULTS.length);
 });
+
+Deno.test("every fault of the suite fits the code as it is", () => {
+  for (const fault of FAULTS) {
+    const file = new URL(`../${fault.file}`, import.meta.url);
+    planted(fault, Deno.readTextFileSync(file));
+  }
+});

@@ -399,8 +399,8 @@ export const FAULTS: readonly Fault[] = [
     name: "an element in any final read counts as in all",
     file: CHECKERS,
     changes: [[
-      "!read.has(value)",
-      "!finalReads(history).some(({ result }) => (result as unknown[]).map(canonical).includes(value))",
+      "filter((one) => !set.has(one))",
+      "filter((one) => !history.some(({ final, result }) => final && (result as unknown[]).map(canonical).includes(one)))",
     ]],
     unseen: JUDGE,
   },
