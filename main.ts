@@ -19,7 +19,7 @@ Usage: gyre [options]
   --max-pending N       refuse further RPCs while N are pending (default 1000000)
   --max-running N       refuse further requests while N async handlers run (default 100000)
   --max-line-bytes N    skip input lines longer than N bytes (default 16777216)
-  --log-level LEVEL     error, warn, info or debug (default info)
+  --log-level LEVEL     error, warn, info, or debug: every message (default info)
   -h, --help            show this
   --version             show the version
 `;

@@ -1,6 +1,6 @@
 /** `deno task new`: the projects that it makes, and why it makes none. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { readdirSync } from "node:fs";
+import { cpSync, readdirSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { root } from "./process.ts";
 import { Project } from "./project.ts";
@@ -13,7 +13,7 @@ const MESSAGES = `
 Deno.test("new: a project whose tests pass and whose node runs, as it is", async () => {
   await using project = new Project();
   // A name that a shell would take apart.
-  const name = `it's "my" $HOME`;
+  const name = `it's $HOME & all`;
   const { code, stdout, stderr } = await project.script("new.ts", name);
   assertEquals([code, stderr], [0, ""]);
   assertStringIncludes(stdout, "deno task test");
@@ -42,6 +42,21 @@ Deno.test("new: a project whose tests pass and whose node runs, as it is", async
   assertEquals(format.code, 0, format.stderr);
 });
 
+Deno.test("new: the checkout may have any name", async () => {
+  await using project = new Project();
+  const checkout = `${project.dir}/it's $HOME & all`;
+  cpSync(new URL("scripts/", root), `${checkout}/scripts`, { recursive: true });
+  cpSync(new URL("deno.json", root), `${checkout}/deno.json`);
+  const script = `${checkout}/scripts/new.ts`;
+  const run = ["run", "--no-config", "--quiet", "-A", script, "node"];
+  assertEquals((await project.deno(run)).code, 0);
+  const setup = await project.deno(["task", "setup"], { below: "node" });
+  assertStringIncludes(setup.stderr, "using the stand-ins");
+  assertEquals(setup.code, 0);
+  const { links } = JSON.parse(project.read("node/deno.json"));
+  assertEquals(links, [`../it's $HOME & all`]);
+});
+
 Deno.test("new: why no project is made, and what was there is left alone", async () => {
   await using project = new Project();
   project.write("file", "mine");
@@ -55,7 +70,7 @@ Deno.test("new: why no project is made, and what was there is left alone", async
     [2, "Unknown option '--force'", "--force"],
     [1, "full is not empty", "full"],
     [1, "file is no directory", "file"],
-    [1, "is no directory", "file/below"],
+    [1, "below", "file/below"],
     [1, "can't be made: ", "x".repeat(300)],
     [1, "is in Gyre's own directory", gyre],
     [1, "is in Gyre's own directory", `${gyre}/lib/new`],
