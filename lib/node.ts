@@ -120,6 +120,13 @@ export interface NodeOptions {
    */
   firstMsgId?: number | undefined;
   /**
+   * Where random numbers come from, each from 0 to below 1. A simulation hands
+   * in its seed's, a {@linkcode TestNode} the same ones each time.
+   *
+   * @default {Math.random}
+   */
+  random?: (() => number) | undefined;
+  /**
    * Told of each reap that reaped something. What it throws, or rejects with,
    * is logged and counted.
    *
@@ -260,6 +267,8 @@ interface Origin {
  * @typeParam Asked The requests that it sends to others. By default those that it handles.
  */
 export class Node<Handled = Untyped, Asked = Handled> {
+  /** A random number from 0 to below 1, from where the options say. */
+  readonly random: () => number;
   readonly #clock: Clock;
   readonly #rpcTimeoutMs: number;
   readonly #log: (level: LogLevel, text: string) => void;
@@ -268,6 +277,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
   readonly #startedAt: number;
   readonly #handlers: Map<string, Handler> = new Map();
   readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
+  /** Cancel what {@linkcode Node.after} is to call. */
+  readonly #delayed: Set<() => void> = new Set();
+  /** Wake, with an error, those who {@linkcode Node.sleep}. */
+  readonly #sleeping: Set<(reason: unknown) => void> = new Set();
   readonly #running: Set<Promise<void>> = new Set();
   readonly #maxRunning: number;
   #transport: Transport | undefined;
@@ -298,6 +311,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       maxPending = 1_000_000,
       firstMsgId = 0,
       maxRunning = 100_000,
+      random = Math.random,
       log = (level, text) => this.#transport?.log?.(level, text),
       onReap = () => {},
     } = options;
@@ -310,6 +324,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     checkLimit(maxRunning, "maxRunning", 1, MAX_RUNNING);
     checkLimit(firstMsgId, "firstMsgId", 0, MAX_FIRST_MSG_ID);
     this.#nextMsgId = firstMsgId;
+    this.random = random;
     this.#clock = clock;
     this.#rpcTimeoutMs = rpcTimeoutMs;
     this.#maxRunning = maxRunning;
@@ -340,7 +355,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       },
     });
     this.#aborts = new AbortGroups((signal, ids) => {
-      const reason = cancelled("aborted", signal.reason);
+      const reason = cancelled("RPC", "aborted", signal.reason);
       inSlices(clock, () => {
         const { done, value: msgId } = ids.next();
         if (done) return false;
@@ -583,6 +598,63 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /**
+   * Calls a function once, unless the node closes before. What it throws is
+   * logged.
+   *
+   * @param ms In how many ms from now, from 1 to 24 days.
+   * @param fn What to call; may be async, and is not waited for.
+   * @returns Cancels it; does nothing once it has been called.
+   * @throws {RangeError} `ms` is out of range.
+   */
+  after(ms: number, fn: () => unknown): () => void {
+    checkDuration(ms, "ms");
+    if (this.#closing) return () => {};
+    const cancelTimer = this.#clock.setTimer(() => {
+      this.#delayed.delete(cancel);
+      this.#guard("delayed work", fn);
+    }, Math.ceil(ms));
+    const cancel = () => {
+      cancelTimer();
+      this.#delayed.delete(cancel);
+    };
+    this.#delayed.add(cancel);
+    return cancel;
+  }
+
+  /**
+   * Resolves after a while. Rejects with the signal's reason when that is
+   * aborted, and with an {@linkcode RpcError} of code 13 when the node closes.
+   *
+   * @param ms For how many ms, from 1 to 24 days.
+   * @param options `signal`: ends it early.
+   * @throws {RangeError} `ms` is out of range.
+   */
+  async sleep(
+    ms: number,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    checkDuration(ms, "ms");
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#closing) throw shuttingDown("sleep");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = this.after(ms, () => {
+      resolve();
+      return promise; // delayed work that goes on
+    });
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    this.#sleeping.add(reject);
+    try {
+      await promise;
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", abort);
+      this.#sleeping.delete(reject);
+    }
+  }
+
+  /**
    * Takes in one line. Never throws: what is wrong with it is answered, or
    * logged and counted.
    *
@@ -633,8 +705,8 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /**
-   * Stops periodic work, cancels every pending RPC with an error, in slices of
-   * 2 ms, and waits for the handlers that are running. A second call waits for
+   * Stops periodic and delayed work, wakes who sleeps and cancels every pending
+   * RPC, both with an error, the RPCs in slices of 2 ms, and waits for the handlers that are running. A second call waits for
    * what the first one does.
    *
    * @param graceMs How long to wait for handlers, in ms from now, from 0 to 24 days, or `Infinity`.
@@ -656,12 +728,14 @@ export class Node<Handled = Untyped, Asked = Handled> {
 
   async #close(graceMs: number): Promise<void> {
     for (const work of this.#periodic) work.stop();
+    for (const cancel of this.#delayed) cancel();
+    for (const wake of this.#sleeping) wake(shuttingDown("sleep"));
     this.#reaper.stop();
     const grace = Promise.withResolvers<void>();
     const cancelTimer = graceMs === Infinity
       ? () => {}
       : this.#clock.setTimer(grace.resolve, Math.ceil(graceMs));
-    const reason = cancelled("the node is shutting down");
+    const reason = shuttingDown("RPC");
     await new Promise<void>((done) =>
       inSlices(this.#clock, () => this.#pending.cancelFirst(reason), done)
     );
@@ -707,8 +781,8 @@ export class Node<Handled = Untyped, Asked = Handled> {
   ): number {
     checkDuration(timeoutMs, "timeoutMs");
     checkNoReply(body);
-    if (this.#closing) throw cancelled("the node is shutting down");
-    if (signal?.aborted) throw cancelled("aborted", signal.reason);
+    if (this.#closing) throw shuttingDown("RPC");
+    if (signal?.aborted) throw cancelled("RPC", "aborted", signal.reason);
     const msgId = this.#nextMsgId;
     this.#pending.register(
       msgId,
@@ -946,10 +1020,14 @@ function originOf(
 }
 
 /** The error of RPCs that are cancelled together, who share it. */
-function cancelled(text: string, cause?: unknown): RpcError {
+function cancelled(what: string, text: string, cause?: unknown): RpcError {
   return Object.freeze(
-    new RpcError(ErrorCode.crash, `RPC cancelled: ${text}`, { cause }),
+    new RpcError(ErrorCode.crash, `${what} cancelled: ${text}`, { cause }),
   );
+}
+
+function shuttingDown(what: string): RpcError {
+  return cancelled(what, "the node is shutting down");
 }
 
 /** An error of one's own for whoever awaits a promise: one that callbacks share is frozen. */

@@ -130,7 +130,9 @@ export class TestNode {
     for (const [id, service] of Object.entries(all)) {
       if (service !== null) this.#services.set(id, service);
     }
+    const random = new Random(seed, `numbers ${nodeId}`);
     this.node = new Node({
+      random: () => random.fraction(),
       ...nodeOptions,
       log,
       clock: this.clock,

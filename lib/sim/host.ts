@@ -74,7 +74,7 @@ export class Host implements NodeObserver {
   throwProbability = 0;
   /** How far the wall clock is ahead, in ms. */
   wallOffsetMs = 0;
-  /** Whether the simulation is ending: periodic work does not run any more. */
+  /** Whether the simulation is ending: periodic and delayed work does not run any more. */
   ending = false;
   readonly #world: HostWorld;
   readonly #options: HostOptions;
@@ -396,7 +396,7 @@ export class Host implements NodeObserver {
   }
 
   /**
-   * Periodic work was begun or ended.
+   * Periodic or delayed work was begun or ended.
    *
    * @param change 1 or -1.
    */
@@ -404,7 +404,7 @@ export class Host implements NodeObserver {
     this.#periodicCount += change;
   }
 
-  /** Periodic work is due: the timer that fired was none of an RPC's. */
+  /** Periodic or delayed work is due: the timer that fired was none of an RPC's. */
   ticks(): boolean {
     this.#timerTurn = false;
     return !this.ending;

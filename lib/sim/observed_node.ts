@@ -47,12 +47,12 @@ export interface NodeObserver {
    */
   returned(result: unknown, what: () => string): void;
   /**
-   * Periodic work was begun or ended.
+   * Periodic or delayed work was begun or ended.
    *
    * @param change 1 or -1.
    */
   periodic(change: number): void;
-  /** Periodic work is due; returns whether it is to run. */
+  /** Periodic or delayed work is due; returns whether it is to run. */
   ticks(): boolean;
   /** The node is closing. */
   closing(): void;
@@ -107,6 +107,26 @@ export function observed(
         stop();
         if (!stopped) this.#observer.periodic(-1);
         stopped = true;
+      };
+    }
+
+    override after(ms: number, fn: () => unknown): () => void {
+      const cancel = super.after(ms, () => {
+        end();
+        if (!this.#observer.ticks()) return;
+        const result = fn();
+        this.#observer.returned(result, () => `what was to run after ${ms} ms`);
+        return result;
+      });
+      this.#observer.periodic(1);
+      let ended = false;
+      const end = () => {
+        if (!ended) this.#observer.periodic(-1);
+        ended = true;
+      };
+      return () => {
+        cancel();
+        end();
       };
     }
 
