@@ -144,6 +144,16 @@ export interface RpcOptions {
    */
   timeoutMs?: number | undefined;
   /**
+   * The moment on the node's clock ({@linkcode Node.now}) by which the reply
+   * must be there, however long the timeout: one for all the RPCs of one
+   * purpose. What is left of it travels along as `deadline_ms`, and bounds what
+   * the other node asks for in turn. With less than 1 ms left nothing is sent,
+   * and the RPC fails with a timeout (code 0).
+   *
+   * @default none
+   */
+  deadline?: number | undefined;
+  /**
    * Cancels the RPC: its callback is invoked with an error whose `cause` is the
    * signal's reason. Many RPCs may share a signal: they are cancelled in slices
    * of 2 ms, the first of them at once.
@@ -171,14 +181,21 @@ export type HandlerResult = ReplyBody | void;
 /**
  * Handles the requests of one type. An {@linkcode RpcError} that it throws
  * becomes the reply; any other error one of code 13, and a line of the log.
+ *
+ * The limits are options for the RPCs that it sends for this request: their
+ * `deadline` is the end of the `deadline_ms` that the request came with, if it
+ * did. They are an argument, and handed on by hand, as what follows a request
+ * through promises by itself (`AsyncLocalStorage`) is nowhere but on servers.
  */
 export type Handler<B = Body> = (
   request: Message<B & Body>,
+  limits: RpcOptions,
 ) => HandlerResult | PromiseLike<HandlerResult>;
 
 /** Handles the requests of one type of a protocol: see {@linkcode Handler}. */
 export type TypedHandler<P, T extends RequestType<P>> = (
   request: Message<RequestBody<P, T> & BodyIds>,
+  limits: RpcOptions,
 ) => TypedResult<P, T> | PromiseLike<TypedResult<P, T>>;
 
 /**
@@ -195,6 +212,9 @@ export type TypedHandler<P, T extends RequestType<P>> = (
  */
 // deno-lint-ignore no-explicit-any -- what is of any protocol is of each
 export type AnyNode = Node<any, any>;
+
+/** What a request without `deadline_ms` is handled within. */
+const NO_LIMITS: RpcOptions = Object.freeze({});
 
 /** Counters of a node. */
 export interface NodeStats extends PendingRpcsStats {
@@ -381,6 +401,16 @@ export class Node<Handled = Untyped, Asked = Handled> {
     return this.#pending.size;
   }
 
+  /** Ms on the node's clock, which never goes back: what deadlines are measured by. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** How long an RPC waits for its reply, in ms, unless the call says otherwise. */
+  get rpcTimeoutMs(): number {
+    return this.#rpcTimeoutMs;
+  }
+
   /** Counters since the start. */
   stats(): NodeStats {
     return {
@@ -409,6 +439,23 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * the reply, and the next `init` runs it again. Other requests are handled
    * from the moment that the identity is known, so that nodes whose `init`
    * handlers ask each other don't wait for each other.
+   *
+   * @example What the request's sender has left bounds what is asked for it
+   * ```ts
+   * import { TestNode } from "@gyre/node/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const test = new TestNode((node) => {
+   *   node.on("get", async (_, limits) => {
+   *     const { value } = await node.rpc("n2", { type: "read" }, limits);
+   *     return { value };
+   *   });
+   * });
+   * await test.deliver({ src: "c1", body: { type: "get", msg_id: 1, deadline_ms: 300 } });
+   * assertEquals(test.sent()[0]?.body.deadline_ms, 300);
+   * await test.advance(300);
+   * assertEquals(test.sent()[0]?.body.text, "no reply from n2 within 300 ms");
+   * ```
    *
    * @param type The request's `type`.
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
@@ -505,10 +552,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param callback Invoked with the outcome.
    * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
-   * @throws {RangeError} `timeoutMs` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {RangeError} `timeoutMs` or `deadline` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
    * @throws {Error} The node is not connected to a transport, or has no identity yet.
    * @throws {TypeError} `dest` or the body's `type` is none, or the body has an `in_reply_to`: an RPC is no reply.
-   * @throws {RpcError} Too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.
+   * @throws {RpcError} No time is left (code 0), too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.
    */
   rpc<R = Body>(
     dest: string,
@@ -776,18 +823,26 @@ export class Node<Handled = Untyped, Asked = Handled> {
   #rpc(
     dest: string,
     body: SendBody,
-    { timeoutMs = this.#rpcTimeoutMs, signal }: RpcOptions,
+    { timeoutMs = this.#rpcTimeoutMs, deadline = Infinity, signal }: RpcOptions,
     callback: RpcCallback,
   ): number {
     checkDuration(timeoutMs, "timeoutMs");
     checkNoReply(body);
+    const now = this.#clock.now();
+    if (deadline !== Infinity) {
+      timeoutMs = Math.min(timeoutMs, timeLeft(deadline, now));
+      if (timeoutMs < 1) {
+        throw new RpcError(ErrorCode.timeout, `no time is left to ask ${dest}`);
+      }
+      body = { ...body, deadline_ms: Math.floor(timeoutMs) };
+    }
     if (this.#closing) throw shuttingDown("RPC");
     if (signal?.aborted) throw cancelled("RPC", "aborted", signal.reason);
     const msgId = this.#nextMsgId;
     this.#pending.register(
       msgId,
       dest,
-      this.#clock.now(),
+      now,
       timeoutMs,
       signal
         ? (error, reply) => {
@@ -832,10 +887,24 @@ export class Node<Handled = Untyped, Asked = Handled> {
         ),
       );
     }
-    this.#run(message, handler);
+    const { deadline_ms } = message.body;
+    if (deadline_ms === undefined || deadline_ms === null) {
+      return this.#run(message, handler);
+    }
+    if (!(typeof deadline_ms === "number" && deadline_ms >= 0)) {
+      return this.#replyError(
+        originOf(message),
+        new RpcError(
+          ErrorCode.malformedRequest,
+          "'deadline_ms' is not a number from 0",
+        ),
+      );
+    }
+    const deadline = this.#clock.now() + deadline_ms;
+    this.#run(message, handler, { deadline });
   }
 
-  #run(request: Message, handler: Handler): void {
+  #run(request: Message, handler: Handler, limits = NO_LIMITS): void {
     const origin = originOf(request);
     if (this.#running.size >= this.#maxRunning) {
       return this.#replyError(
@@ -847,7 +916,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       );
     }
     try {
-      const result = handler(request);
+      const result = handler(request, limits);
       if (!isThenable(result)) return this.#answer(origin, result);
       const run: Promise<void> = Promise.resolve(result).then(
         (result) => {
@@ -918,14 +987,17 @@ export class Node<Handled = Untyped, Asked = Handled> {
       this.#log("info", `initialized as ${node_id} of ${node_ids}`);
       for (const work of this.#periodic) work.start();
     }
-    this.#run(message, (request) => this.#initialize(request));
+    this.#run(message, (request, limits) => this.#initialize(request, limits));
   }
 
   /**
    * Runs the handler of `init`, once at a time and until it has succeeded;
    * returns the body of `init_ok`. An `init` that comes meanwhile shares the outcome.
    */
-  #initialize(request: Message): ReplyBody | Promise<ReplyBody> {
+  #initialize(
+    request: Message,
+    limits: RpcOptions,
+  ): ReplyBody | Promise<ReplyBody> {
     if (typeof this.#initialized === "object") return this.#initialized;
     const confirm = (result: HandlerResult) => {
       if (result instanceof Error) throw result;
@@ -933,7 +1005,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       return {};
     };
     if (this.#initialized) return confirm();
-    const result = this.#handlers.get("init")?.(request);
+    const result = this.#handlers.get("init")?.(request, limits);
     if (!isThenable(result)) return confirm(result);
     return this.#initialized = Promise.resolve(result).then(confirm)
       .catch((error) => {
@@ -1024,6 +1096,16 @@ function cancelled(what: string, text: string, cause?: unknown): RpcError {
   return Object.freeze(
     new RpcError(ErrorCode.crash, `${what} cancelled: ${text}`, { cause }),
   );
+}
+
+/** Ms until a deadline. */
+function timeLeft(deadline: number, now: number): number {
+  if (Number.isNaN(deadline)) {
+    throw new RangeError(
+      "'deadline' must be a moment on the node's clock: current value is NaN",
+    );
+  }
+  return deadline - now;
 }
 
 function shuttingDown(what: string): RpcError {

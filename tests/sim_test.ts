@@ -74,7 +74,8 @@ Deno.test("handlers that sleep, delayed work and nodes' random numbers are simul
           node.after(30, () => node.rpc("n2", { type: "hear" }, () => {}));
           await node.sleep(1 + node.random() * 40);
           cancel();
-          await node.rpc("n3", { type: "hear" });
+          const deadline = node.now() + 30;
+          await node.rpc("n3", { type: "hear" }, { deadline });
           return { echo: body.echo };
         });
         node.on("hear", () => ({}));

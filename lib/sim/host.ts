@@ -4,7 +4,7 @@ import { EventQueue } from "../event_queue.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
 import { isThenable } from "../guard.ts";
 import { decode } from "../message.ts";
-import type { AnyNode, NodeOptions, Transport } from "../node.ts";
+import type { AnyNode, NodeOptions, RpcOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
 import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
@@ -324,18 +324,20 @@ export class Host implements NodeObserver {
    *
    * @param id Its message id.
    * @param dest Where it went.
-   * @param options Its timeout and signal.
+   * @param options Its timeout, deadline and signal.
    * @param mayThrow Whether its callback can be made to throw.
    */
   registered(
     id: number,
     dest: string,
-    options: { timeoutMs?: number; signal?: AbortSignal },
+    options: RpcOptions,
     mayThrow: boolean,
   ): ReturnType<NodeObserver["registered"]> {
     const { incarnation } = this;
-    const timeoutMs = options.timeoutMs ??
-      this.#options.nodeOptions.rpcTimeoutMs ?? 2000;
+    const timeoutMs = Math.min(
+      options.timeoutMs ?? this.#options.nodeOptions.rpcTimeoutMs ?? 2000,
+      (options.deadline ?? Infinity) - this.#nowUs() / 1000,
+    );
     const rpc = this.#account.registered(id, dest, timeoutMs, options.signal);
     this.#world.counted("rpcs");
     this.#world.trace("rpc", `"node":"${this.id}","id":${id}`);

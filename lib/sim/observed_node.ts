@@ -81,8 +81,8 @@ export function observed(
     }
 
     override on<B = Body>(type: string, handler: Handler<B>): void {
-      super.on<B>(type, (request: Message<B & Body>) => {
-        const result = handler(request);
+      super.on<B>(type, (request: Message<B & Body>, limits) => {
+        const result = handler(request, limits);
         this.#observer.returned(
           result,
           () =>
