@@ -43,6 +43,7 @@ export {
 } from "./node.ts";
 export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
 export type { ReapReport } from "./reaper.ts";
+export { retry, type RetryOptions } from "./retry.ts";
 export { callbacks } from "./workloads/callbacks.ts";
 export type {
   BodyIds,

@@ -194,6 +194,7 @@ export class TestNode {
   async advance(ms: number): Promise<void> {
     await this.#initialized;
     const end = this.clock.now() + ms;
+    await this.#settle(); // what goes on now may set timers
     while (this.clock.fireNext(end)) await this.#settle();
     this.clock.advance(end - this.clock.now());
   }
