@@ -44,6 +44,7 @@ export {
 export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
 export type { ReapReport } from "./reaper.ts";
 export { retry, type RetryOptions } from "./retry.ts";
+export { type Key, Kv, type KvService, type ReadOptions } from "./services.ts";
 export { callbacks } from "./workloads/callbacks.ts";
 export type {
   BodyIds,

@@ -33,6 +33,7 @@ import type {
   WithoutProtocol,
 } from "./protocol.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
+import { Kv, type KvService } from "./services.ts";
 import { inSlices } from "./slices.ts";
 
 /** The levels of log lines, the most important first. */
@@ -611,6 +612,28 @@ export class Node<Handled = Untyped, Asked = Handled> {
         (error, reply) => error ? reject(own(error)) : resolve(reply!),
       )
     );
+  }
+
+  /**
+   * One of Maelstrom's key-value stores.
+   *
+   * @param service Which one; {@linkcode Kv} says what each promises.
+   * @typeParam V The type of the values.
+   */
+  kv<V = unknown>(service: KvService): Kv<V> {
+    return new Kv<V>(this, service);
+  }
+
+  /**
+   * A timestamp of Maelstrom's service `lin-tso`: a whole number greater than
+   * all that were handed out before this was asked for, by anyone.
+   *
+   * @param options Timeout, deadline and signal.
+   */
+  async tso(options?: RpcOptions): Promise<number> {
+    const body = { type: "ts" };
+    const { ts } = await this.rpc<{ ts: number }>("lin-tso", body, options);
+    return ts;
   }
 
   /**
