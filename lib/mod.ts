@@ -20,6 +20,14 @@ export {
   type RpcErrorOptions,
 } from "./errors.ts";
 export {
+  type Answer,
+  type HedgeOptions,
+  type QuorumOptions,
+  rpcAll,
+  rpcHedged,
+  rpcQuorum,
+} from "./fan_out.ts";
+export {
   type Body,
   decode,
   InvalidMessageError,

@@ -175,6 +175,8 @@ Deno.test("it gives up when the next wait would take longer than is left", async
     100,
     100,
   ]);
+  const exactly = await ended([busy], { totalMs: 75, minDelayMs: 50 });
+  assertEquals(exactly.attempts.map(({ at }) => at), [0, 25]);
   const { attempts: many } = await ended([busy], { totalMs: Infinity });
   assert(many.length > 50);
   assertEquals(many[0]!.options.deadline, Infinity);
@@ -194,15 +196,17 @@ Deno.test("an abort ends it at once, asleep or not, and is what it fails with", 
   const late = await ended([undefined], { signal });
   assertEquals([late.outcome.error, late.count], ["enough", 0]);
 
-  const during = new AbortController();
-  const asking = new TestNode(() => {});
-  const promise = retry(
-    asking.node,
-    (options) => asking.node.rpc("n2", { type: "x" }, options),
-    { signal: during.signal, idempotent: true },
-  );
-  during.abort("stop");
-  assertEquals(await promise.catch((reason) => reason), "stop");
+  for (const idempotent of [true, false]) {
+    const during = new AbortController();
+    const { node } = new TestNode(() => {});
+    const promise = retry(
+      node,
+      (options) => node.rpc("n2", { type: "x" }, options),
+      { signal: during.signal, idempotent },
+    );
+    during.abort("stop");
+    assertEquals(await promise.catch((reason) => reason), "stop");
+  }
 });
 
 Deno.test("the end of the node ends it", async () => {
@@ -218,6 +222,8 @@ Deno.test("the end of the node ends it", async () => {
 
 Deno.test("options out of range are named", async () => {
   const { node } = new TestNode(() => {});
+  const least = { totalMs: 1, maxAttempts: 1, minDelayMs: 1, maxDelayMs: 1 };
+  assertEquals(await retry(node, () => Promise.resolve(1), least), 1);
   const wrong: [RetryOptions, string][] = [
     [
       { totalMs: 0 },

@@ -171,6 +171,15 @@ Deno.test("update applies a function to what is there, and starts again when ano
   ]);
 });
 
+Deno.test("update with a wrong option fails with that", async () => {
+  const { finish, asked } = setUp("lin-kv");
+  const { error } = await finish((kv) =>
+    kv.update("x", () => 1, { timeoutMs: 0 })
+  );
+  assert(error instanceof RangeError);
+  assertEquals(asked(), []);
+});
+
 Deno.test("update that could not read, or came too late each time, certainly changed nothing", async () => {
   for (const service of ["lin-kv", "seq-kv"] as const) {
     const unread = setUp(service, {});
