@@ -35,6 +35,14 @@ export {
   type Message,
 } from "./message.ts";
 export {
+  Gossip,
+  type GossipOptions,
+  type Neighbourhood,
+  star,
+  type StarOptions,
+  type Topology,
+} from "./gossip.ts";
+export {
   type AnyNode,
   type Handler,
   type HandlerResult,
