@@ -2,7 +2,7 @@
 import { checkDuration } from "./clock.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
 import type { Message } from "./message.ts";
-import type { Node, SendBody } from "./node.ts";
+import type { Node } from "./node.ts";
 
 /** Whom a node tells, and how long it gathers news for them. */
 export interface Neighbourhood {
@@ -190,7 +190,7 @@ export class Gossip<D> {
   readonly #epoch: number;
   readonly #links: Map<string, Link<D>> = new Map();
   #delayMs = 1;
-  #cancelRound: (() => void) | undefined;
+  #roundBegun = false;
 
   /**
    * Sets the handler of the gossip's messages.
@@ -267,8 +267,10 @@ export class Gossip<D> {
 
   /** One round for all neighbours: were each told in its own time, the last one decided. */
   #beginRound(): void {
-    this.#cancelRound ??= this.#node.after(this.#delayMs, () => {
-      this.#cancelRound = undefined;
+    if (this.#roundBegun) return;
+    this.#roundBegun = true;
+    this.#node.after(this.#delayMs, () => {
+      this.#roundBegun = false;
       for (const link of this.#links.values()) {
         if (link.mayTell) link.send();
       }

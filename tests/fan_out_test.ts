@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { RpcError } from "../lib/errors.ts";
+import type { RpcError } from "../lib/errors.ts";
 import { rpcAll, rpcHedged, rpcQuorum } from "../lib/fan_out.ts";
 import { echoWorkload, FAULT_KINDS, Simulation } from "../lib/sim/mod.ts";
 import { TestNode } from "../lib/testing.ts";
