@@ -151,6 +151,24 @@ Deno.test("what was told again is acknowledged at once", async () => {
   await tell("n1", { batch: 5, delta: [1], again: true });
   await test.advance(1);
   assertEquals(told(), [["n1", { acks: [5] }]]);
+  // And with it what would have waited, which then does not cut a round short.
+  const hub = setUp();
+  await hub.tell("n2", { batch: 5 });
+  await hub.tell("n2", { batch: 6, again: true });
+  await hub.test.advance(1);
+  assertEquals(hub.told(), [["n2", { acks: [5, 6] }]]);
+  await hub.test.advance(449);
+  assertEquals(hub.told(), [["n3", { batch: 0 }]]); // a greeting
+  hub.gossip.add([1]);
+  await hub.test.advance(199);
+  assertEquals(hub.told(), []);
+});
+
+Deno.test("a leaf that is told something arms one timer, for its acknowledgement", async () => {
+  const { test, tell } = setUp({}, leaf);
+  const { timers } = test.clock;
+  await tell("n1", { batch: 0, delta: [1] });
+  assertEquals(test.clock.timers, timers + 1);
 });
 
 Deno.test("a node that has not been heard says hello, until it is answered", async () => {
@@ -177,6 +195,7 @@ Deno.test("a neighbour that has lost its memory is told all, whatever it acknowl
   gossip.add([2]);
   await test.advance(1);
   told();
+  await tell("n1", { batch: 4 }); // whose acknowledgement means nothing any more
   await tell("n1", { epoch: 8, batch: 0 });
   assertEquals(told(), [["n1", { batch: 2, delta: [1, 2] }]]);
   await test.advance(500);
@@ -242,6 +261,7 @@ Deno.test("two gossips of a node, each with messages of its own; options out of 
       name,
     );
   }
+  gossipedSet(node, { type: "quick", ackMs: 1, retryMs: 2 });
   const { gossip } = setUp({ topology: () => ({ peers: [], delayMs: 0 }) });
   assertThrows(() => gossip.add([1]), RangeError, "'delayMs'");
 });
