@@ -322,6 +322,7 @@ async function measure(
     perOperation: messages / operations,
     medianMs: latencies[latencies.length >> 1]!,
     maxMs: latencies.at(-1)!,
+    heardAt: all,
     knownAt: all.map((at) => at.at(-1)!).sort((a, b) => a - b),
     unacknowledged: [...gossips].map(({ unacknowledged }) => unacknowledged),
   };
@@ -365,6 +366,27 @@ Deno.test("after a partition all know all within 2 s, in whatever way it cuts; t
       assertEquals(new Set(unacknowledged), new Set([0]));
     }
   }
+});
+
+Deno.test("with two hubs news travels while one is cut off", async () => {
+  const { heardAt } = await measure({ topology: star({ hubs: 2 }) }, {
+    nodes: 5,
+    operations: 800,
+    faults: [{
+      kind: "partition",
+      at: 0,
+      until: 7900,
+      shape: "single",
+      drops: partitionDrops("single", ["n1", "n2", "n3", "n4", "n5"]),
+    }],
+  });
+  // All but n1 have heard of what all but n1 were told, and of nothing else.
+  let others = 0;
+  for (const at of heardAt) {
+    if (at[3]! - at[0]! <= 500) others++;
+    else assert(at[1]! > 7900);
+  }
+  assert(others > heardAt.length / 2);
 });
 
 Deno.test("what is kept stays small, however long a neighbour is away", async () => {
