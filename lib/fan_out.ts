@@ -289,7 +289,7 @@ function notEnough(
   noneDid: boolean,
 ): RpcError {
   const codes = new Set(
-    failures.map((error) => error instanceof RpcError ? error.code : -1),
+    failures.map((error) => error instanceof RpcError ? error.code : NaN),
   );
   const [code] = codes;
   const definite = noneDid && [...codes].every(isDefinite);

@@ -61,7 +61,16 @@ export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
 export type { ReapReport } from "./reaper.ts";
 export { retry, type RetryOptions } from "./retry.ts";
 export { type Key, Kv, type KvService, type ReadOptions } from "./services.ts";
+export {
+  broadcast,
+  type BroadcastAim,
+  type BroadcastOptions,
+} from "./workloads/broadcast.ts";
 export { callbacks } from "./workloads/callbacks.ts";
+export { gCounter } from "./workloads/g_counter.ts";
+export { gSet } from "./workloads/g_set.ts";
+export { pnCounter } from "./workloads/pn_counter.ts";
+export { uniqueIds } from "./workloads/unique_ids.ts";
 export type {
   BodyIds,
   Exchange,

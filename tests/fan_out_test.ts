@@ -87,12 +87,16 @@ Deno.test("rpcQuorum resolves at the n-th good reply, and the others leave the t
   await test.advance(0);
   assertEquals(outcome.value!.map(({ from }) => from), ["n4", "n5"]);
 
+  const every = watch(rpcQuorum(node, NODES, body, 4));
+  for (const id of NODES) await ok(id);
+  assertEquals(every.value?.length, 4);
+
   const first = watch(rpcQuorum(node, NODES, body, 1));
   node.receive(
     JSON.stringify({
       src: "n2",
       dest: "n1",
-      body: { type: "ok", in_reply_to: last + 1 },
+      body: { type: "ok", in_reply_to: last + 5 },
     }),
   );
   assertEquals([node.pendingCount, node.stats().cancelled], [0, 3]);
