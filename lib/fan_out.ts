@@ -2,7 +2,7 @@
 import { checkDuration } from "./clock.ts";
 import { ErrorCode, isDefinite, RpcError } from "./errors.ts";
 import type { Body } from "./message.ts";
-import type { Node, RpcOptions, SendBody } from "./node.ts";
+import type { AnyNode, RpcOptions, SendBody } from "./node.ts";
 
 /** A node's reply. */
 export interface Answer<R = Body> {
@@ -64,7 +64,7 @@ export interface HedgeOptions<R = Body> extends QuorumOptions<R> {
  * @throws {RpcError} One has failed; see {@linkcode rpcQuorum}.
  */
 export async function rpcAll<R = Body>(
-  node: Node,
+  node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   options: RpcOptions = {},
@@ -120,7 +120,7 @@ export async function rpcAll<R = Body>(
  * @throws {RpcError} There were not enough.
  */
 export async function rpcQuorum<R = Body>(
-  node: Node,
+  node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   n: number,
@@ -167,7 +167,7 @@ export async function rpcQuorum<R = Body>(
  * @throws {RpcError} None gave a good reply; see {@linkcode rpcQuorum}.
  */
 export async function rpcHedged<R = Body>(
-  node: Node,
+  node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   options: HedgeOptions<R & Body> = {},
@@ -193,7 +193,7 @@ export async function rpcHedged<R = Body>(
  * once, or, with `hedgeMs`, one after the other.
  */
 function fanOut<R extends Body>(
-  node: Node,
+  node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   needed: number,
@@ -260,7 +260,9 @@ function fanOut<R extends Body>(
         else replied({ from, reply: reply! });
       }, options);
     } catch (error) {
-      failed(error);
+      if (error instanceof RpcError) return failed(error);
+      end(); // of what is wrong with the call
+      reject(error);
     }
   }
 

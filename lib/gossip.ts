@@ -2,7 +2,7 @@
 import { checkDuration } from "./clock.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
 import type { Message } from "./message.ts";
-import type { Node } from "./node.ts";
+import type { AnyNode } from "./node.ts";
 
 /** Whom a node tells, and how long it gathers news for them. */
 export interface Neighbourhood {
@@ -181,7 +181,7 @@ interface GossipBody<D> {
  * @typeParam D A piece of the state.
  */
 export class Gossip<D> {
-  readonly #node: Node;
+  readonly #node: AnyNode;
   readonly #options: GossipOptions<D>;
   readonly #topology: Topology;
   readonly #type: string;
@@ -200,7 +200,7 @@ export class Gossip<D> {
    * @throws {RangeError} A duration is out of range.
    * @throws {Error} That type of message has a handler already.
    */
-  constructor(node: Node, options: GossipOptions<D>) {
+  constructor(node: AnyNode, options: GossipOptions<D>) {
     const { topology = star(), type = "gossip", ackMs = 500, retryMs = 800 } =
       options;
     checkDuration(ackMs, "ackMs");
@@ -313,7 +313,7 @@ interface LinkOptions<D> {
 
 /** What one node tells another, and what it owes it. */
 class Link<D> {
-  readonly #node: Node;
+  readonly #node: AnyNode;
   readonly #state: GossipOptions<D>;
   readonly #options: LinkOptions<D>;
   /** Which life of the peer was heard last. */
@@ -333,7 +333,7 @@ class Link<D> {
   #ackAt = Infinity;
   #cancelAck = () => {};
 
-  constructor(node: Node, state: GossipOptions<D>, options: LinkOptions<D>) {
+  constructor(node: AnyNode, state: GossipOptions<D>, options: LinkOptions<D>) {
     this.#node = node;
     this.#state = state;
     this.#options = options;

@@ -621,7 +621,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @typeParam V The type of the values.
    */
   kv<V = unknown>(service: KvService): Kv<V> {
-    return new Kv<V>(this, service);
+    return new Kv<V>(this as AnyNode, service);
   }
 
   /**
@@ -632,7 +632,8 @@ export class Node<Handled = Untyped, Asked = Handled> {
    */
   async tso(options?: RpcOptions): Promise<number> {
     const body = { type: "ts" };
-    const { ts } = await this.rpc<{ ts: number }>("lin-tso", body, options);
+    const { ts } = await (this as AnyNode)
+      .rpc<{ ts: number }>("lin-tso", body, options);
     return ts;
   }
 

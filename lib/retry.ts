@@ -1,7 +1,7 @@
 /** Trying again what failed. */
 import { MAX_DELAY_MS } from "./clock.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
-import type { Node, RpcOptions } from "./node.ts";
+import type { AnyNode, RpcOptions } from "./node.ts";
 
 /** Options of {@linkcode retry}: those of each attempt's RPCs, and when to try again. */
 export interface RetryOptions extends RpcOptions {
@@ -101,7 +101,7 @@ const PASSING: ReadonlySet<number> = new Set<number>([
  * @throws The signal's reason, once that is aborted.
  */
 export async function retry<T>(
-  node: Node,
+  node: AnyNode,
   attempt: (options: RpcOptions) => Promise<T>,
   options: RetryOptions = {},
 ): Promise<T> {

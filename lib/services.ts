@@ -1,6 +1,6 @@
 /** Maelstrom's services, as a node uses them. */
 import { ErrorCode, RpcError } from "./errors.ts";
-import type { Node, RpcOptions } from "./node.ts";
+import type { AnyNode, RpcOptions } from "./node.ts";
 import { retry, type RetryOptions } from "./retry.ts";
 
 /** The key-value stores that Maelstrom has. */
@@ -68,7 +68,7 @@ export interface ReadOptions extends RpcOptions {
  * @typeParam V The type of the values: any JSON.
  */
 export class Kv<V = unknown> {
-  readonly #node: Node;
+  readonly #node: AnyNode;
   readonly #service: string;
 
   /**
@@ -77,7 +77,7 @@ export class Kv<V = unknown> {
    * @param node The node that asks.
    * @param service The store's id.
    */
-  constructor(node: Node, service: KvService) {
+  constructor(node: AnyNode, service: KvService) {
     this.#node = node;
     this.#service = service;
   }

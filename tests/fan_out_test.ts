@@ -155,7 +155,7 @@ Deno.test("RPCs that can't be sent are failures like others", async () => {
   const tooFew = watch(rpcQuorum(node, NODES, body, 3));
   await test.advance(0);
   assertEquals([tooFew.error?.code, node.pendingCount], [0, 0]);
-  const none = watch(rpcAll(node, ["", "n2"], body));
+  const none = watch(rpcAll(node, ["n".repeat(256), "n2"], body));
   await test.advance(0);
   assertEquals([none.error?.code, asked().at(-1)], [12, "n3"]);
 });
@@ -260,6 +260,13 @@ Deno.test("what the caller's own function throws is what it fails with", async (
 
 Deno.test("numbers out of range are named", async () => {
   const { node } = setUp();
+  await assertRejects(
+    () => rpcAll(node, ["n2", "n3"], body, { timeoutMs: 0 }),
+    RangeError,
+    "'timeoutMs'",
+  );
+  await assertRejects(() => rpcAll(node, ["n2", ""], body), TypeError);
+  assertEquals(node.pendingCount, 0);
   for (const n of [0, 5, 1.5, NaN]) {
     await assertRejects(
       () => rpcQuorum(node, NODES, body, n),
@@ -273,7 +280,7 @@ Deno.test("numbers out of range are named", async () => {
     RangeError,
     "'hedgeMs'",
   );
-  assertEquals(node.stats().registered, 0);
+  assertEquals(node.stats().registered, 1); // that to n2
 });
 
 Deno.test("fan-outs keep every promise of the node, under every fault", async () => {

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Gossip, type GossipOptions, star } from "../lib/gossip.ts";
 import type { Message } from "../lib/message.ts";
-import type { Node } from "../lib/node.ts";
+import type { AnyNode } from "../lib/node.ts";
 import {
   broadcastWorkload,
   FAULT_KINDS,
@@ -17,7 +17,7 @@ type Options = Partial<GossipOptions<number[]>>;
 
 /** A set of numbers that is gossiped; tells of each one that a node hears of. */
 function gossipedSet(
-  node: Node,
+  node: AnyNode,
   options: Options = {},
   heard: (element: number) => void = () => {},
 ) {

@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { ErrorCode, RpcError } from "../lib/errors.ts";
-import type { Node, SendBody } from "../lib/node.ts";
+import type { AnyNode, SendBody } from "../lib/node.ts";
 import {
   FAULT_KINDS,
   gSetWorkload,
@@ -301,7 +301,7 @@ Deno.test("lww-kv's update refuses to create, and says so", async () => {
 });
 
 /** A counter kept in a store. */
-function counter(node: Node, service: KvService): void {
+function counter(node: AnyNode, service: KvService): void {
   const kv = node.kv<number>(service);
   node.on("read", async (_, limits) => ({
     value: await kv.readOr("sum", 0, { ...limits, sync: true }),

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import type { Node } from "../lib/node.ts";
+import type { AnyNode } from "../lib/node.ts";
 import {
   broadcastWorkload,
   FAULT_KINDS,
@@ -30,7 +30,7 @@ const gCounterWorkload: Workload = {
 
 /** Runs 40 seeds; the operations that succeeded, in all. */
 async function survive(
-  setUp: (node: Node) => void,
+  setUp: (node: AnyNode) => void,
   workload: Workload,
   faults: readonly FaultKind[],
 ): Promise<number> {
@@ -51,7 +51,7 @@ async function survive(
 
 /** The messages between nodes per operation: 100 operations a second, for 20 s. */
 async function messagesPerOperation(
-  setUp: (node: Node) => void,
+  setUp: (node: AnyNode) => void,
   workload: Workload,
   nodes: number,
 ): Promise<number> {
@@ -104,7 +104,7 @@ Deno.test("unique-ids: a process that restarts under its name gives other ids", 
 
 Deno.test("broadcast, g-set: all know all in the end, under every fault but crashes", async () => {
   for (const aim of ["speed", "thrift"] as const) {
-    const setUp = (node: Node) => broadcast(node, { aim });
+    const setUp = (node: AnyNode) => broadcast(node, { aim });
     assert(await survive(setUp, broadcastWorkload, IN_MEMORY) > 1500);
   }
   assert(await survive(gSet, gSetWorkload, IN_MEMORY) > 1500);
@@ -168,7 +168,7 @@ Deno.test("counters and sets: what all knew is there after a crash, and what com
 
 Deno.test("wrong requests are refused", async () => {
   const wrong: [
-    (node: Node) => void,
+    (node: AnyNode) => void,
     string,
     Record<string, unknown>,
     string,

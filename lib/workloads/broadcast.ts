@@ -1,7 +1,7 @@
 /** Maelstrom's `broadcast`: what one node is told, all know. */
 import { ErrorCode, RpcError } from "../errors.ts";
 import { star, type StarOptions } from "../gossip.ts";
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 import { gossipedSet } from "./g_set.ts";
 
 /** What to save: time, or messages. */
@@ -35,7 +35,7 @@ export interface BroadcastOptions {
  * @param node The node.
  * @param options What to save.
  */
-export function broadcast(node: Node, options: BroadcastOptions = {}): void {
+export function broadcast(node: AnyNode, options: BroadcastOptions = {}): void {
   const set = gossipedSet(node, star(DELAYS[options.aim ?? "speed"]));
   node.on("broadcast", ({ body: { message } }) => {
     if (message === undefined) {

@@ -1,5 +1,5 @@
 /** Maelstrom's `g-counter`: a counter that only grows. */
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 import { counter } from "./pn_counter.ts";
 
 /**
@@ -8,6 +8,6 @@ import { counter } from "./pn_counter.ts";
  *
  * @param node The node.
  */
-export function gCounter(node: Node): void {
+export function gCounter(node: AnyNode): void {
   counter(node, 0);
 }

@@ -1,7 +1,7 @@
 /** Maelstrom's `g-set`: a set that only grows. */
 import { ErrorCode, RpcError } from "../errors.ts";
 import { Gossip, type Topology } from "../gossip.ts";
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 
 /** A set that all nodes tell each other of. */
 export interface GossipedSet {
@@ -17,7 +17,7 @@ export interface GossipedSet {
  * @param node The node, in its set-up.
  * @param topology Who tells whom.
  */
-export function gossipedSet(node: Node, topology?: Topology): GossipedSet {
+export function gossipedSet(node: AnyNode, topology?: Topology): GossipedSet {
   const known = new Map<string, unknown>(); // by their JSON: equal ones are one
   const gossip = new Gossip<unknown[]>(node, {
     merge(delta) {
@@ -44,7 +44,7 @@ export function gossipedSet(node: Node, topology?: Topology): GossipedSet {
  *
  * @param node The node.
  */
-export function gSet(node: Node): void {
+export function gSet(node: AnyNode): void {
   const set = gossipedSet(node);
   node.on("add", ({ body: { element } }) => {
     if (element === undefined) {

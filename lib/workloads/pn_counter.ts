@@ -1,7 +1,7 @@
 /** Maelstrom's `pn-counter`: a counter that goes up and down. */
 import { ErrorCode, RpcError } from "../errors.ts";
 import { Gossip, star } from "../gossip.ts";
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 
 /** By how much each life of each node has raised and lowered the counter: both only grow. */
 type Counts = Record<string, readonly [up: number, down: number]>;
@@ -19,7 +19,7 @@ const DELAY_MS = 300;
  *
  * @param node The node.
  */
-export function pnCounter(node: Node): void {
+export function pnCounter(node: AnyNode): void {
   counter(node);
 }
 
@@ -29,7 +29,7 @@ export function pnCounter(node: Node): void {
  * @param node The node.
  * @param lowest The least `delta`, if there is one.
  */
-export function counter(node: Node, lowest?: number): void {
+export function counter(node: AnyNode, lowest?: number): void {
   const life = node.random();
   const counts = new Map<string, readonly [number, number]>();
   const gossip = new Gossip<Counts>(node, {

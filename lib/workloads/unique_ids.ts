@@ -1,5 +1,5 @@
 /** Maelstrom's `unique-ids`: ids that no other node, and no other life of this one, ever gives. */
-import type { Node } from "../node.ts";
+import type { AnyNode } from "../node.ts";
 
 /**
  * Sets the handler of `generate`. An id is the node's name, a random number of
@@ -8,7 +8,7 @@ import type { Node } from "../node.ts";
  *
  * @param node The node.
  */
-export function uniqueIds(node: Node): void {
+export function uniqueIds(node: AnyNode): void {
   const life = [node.random(), node.random()]
     .map((number) => Math.floor(number * 2 ** 32).toString(36)).join("");
   let count = 0;
