@@ -114,7 +114,8 @@ export interface GossipOptions<D> {
   ackMs?: number;
   /**
    * After how long without acknowledgement to tell again, in ms, from 2 to 24
-   * days: more than `ackMs` and the way there and back together.
+   * days, and from then on twice as often: more than `ackMs` and the way there
+   * and back together.
    *
    * @default {800}
    */
@@ -389,8 +390,8 @@ class Link<D> {
       return;
     }
     const now = this.#node.now();
-    if (now - oldest.at < this.#options.retryMs) return;
     if (!this.#stalled) {
+      if (now - oldest.at < this.#options.retryMs) return;
       this.#stalled = true;
       let all: D | undefined;
       for (const { delta } of this.#inFlight.values()) {
@@ -399,9 +400,8 @@ class Link<D> {
       this.#inFlight.clear();
       this.#inFlight.set(this.#nextBatch++, { delta: all, at: now });
     }
-    for (const [batch, repeated] of this.#inFlight) {
-      repeated.at = now;
-      this.#transmit({ batch, delta: repeated.delta, again: true });
+    for (const [batch, { delta }] of this.#inFlight) {
+      this.#transmit({ batch, delta, again: true });
     }
   }
 

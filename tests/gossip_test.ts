@@ -124,17 +124,17 @@ Deno.test("what is not acknowledged in time is told again, under one number, and
   assertEquals(told().length, 3);
   await ack("n1", 1);
   await test.advance(1200);
-  const again = ["n1", { batch: 3, delta: [1, 3], again: true }];
-  assertEquals(told(), [again]);
+  const again = { batch: 3, delta: [1, 3], again: true };
+  assertEquals(told(), [["n1", again]]);
   gossip.add([4]);
   await tell("n1", { batch: 9, delta: [5] });
   await test.advance(499);
   assertEquals(told(), []);
-  await test.advance(501);
-  assertEquals(told(), [["n1", { acks: [9] }], again]);
+  await test.advance(1);
+  assertEquals(told(), [["n1", { ...again, acks: [9] }]]);
   gossip.add([6]);
   await test.advance(10_000);
-  assertEquals(told().length, 10);
+  assertEquals(told().length, 20);
   assertEquals(gossip.unacknowledged, 2);
   await ack("n1", 0); // of what is told under another number now
   assertEquals(told(), []);
@@ -175,7 +175,7 @@ Deno.test("a node that has not been heard says hello, until it is answered", asy
   const { test, told, ack, gossip, tell } = setUp({ retryMs: 1000 }, leaf);
   await test.advance(500);
   assertEquals(told(), [["n1", { batch: 0 }]]);
-  await test.advance(1000);
+  await test.advance(1499);
   assertEquals(told(), [["n1", { batch: 1, again: true }]]);
   await ack("n1", 1);
   await test.advance(10_000);
@@ -311,6 +311,7 @@ async function measure(
         return {};
       });
       node.on("read", () => ({ messages: [...set] }));
+      node.on("topology", () => ({}));
     },
     ...simulation,
   }).run();
@@ -343,7 +344,7 @@ Deno.test("25 nodes, 100 ms apart, 100 operations a second: for speed 2.5 messag
 });
 
 Deno.test("after a partition all know all within 2 s, in whatever way it cuts; then nothing is kept", async () => {
-  const ids = Array.from({ length: 25 }, (_, i) => `n${i + 1}`);
+  const ids = Array.from({ length: 25 }, (_, i) => `n${i}`);
   const alone = ids.map((id) => [id, ids.filter((other) => other !== id)]);
   const partitions = [
     partitionDrops("single", ids), // the hub from all others
@@ -362,7 +363,7 @@ Deno.test("after a partition all know all within 2 s, in whatever way it cuts; t
           { kind: "partition", at: 2000, until: 7900, shape: "halves", drops },
         ],
       });
-      assert(knownAt.at(-1)! <= 7900 + 2000, `${i}: ${knownAt.at(-1)}`);
+      assert(knownAt.at(-1)! <= 7900 + 1800, `${i}: ${knownAt.at(-1)}`);
       assertEquals(new Set(unacknowledged), new Set([0]));
     }
   }
@@ -377,10 +378,10 @@ Deno.test("with two hubs news travels while one is cut off", async () => {
       at: 0,
       until: 7900,
       shape: "single",
-      drops: partitionDrops("single", ["n1", "n2", "n3", "n4", "n5"]),
+      drops: partitionDrops("single", ["n0", "n1", "n2", "n3", "n4"]),
     }],
   });
-  // All but n1 have heard of what all but n1 were told, and of nothing else.
+  // All but n0 have heard of what all but n0 were told, and of nothing else.
   let others = 0;
   for (const at of heardAt) {
     if (at[3]! - at[0]! <= 500) others++;
@@ -437,7 +438,7 @@ Deno.test("under every fault but crashes all know all in the end", async () => {
 });
 
 Deno.test("a node that crashes gets back what it had told, hub or not", async () => {
-  for (const node of ["n1", "n2", "n3"]) {
+  for (const node of ["n0", "n1", "n2"]) {
     const { violations, history } = await new Simulation({
       seed: 1,
       nodes: 3,

@@ -15,7 +15,9 @@ import { LwwKv, type Service, TestNode } from "../lib/testing.ts";
 function setUp(service: KvService, services?: Record<string, Service>) {
   const test = new TestNode(() => {}, {
     random: () => 0.5,
-    ...(services && { services }),
+    ...(services && {
+      services: { [service]: null, "lin-tso": null, ...services },
+    }),
   });
   const kv = test.node.kv(service);
   /** Begins an operation; what it came to so far. */

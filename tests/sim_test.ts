@@ -66,16 +66,17 @@ Deno.test("handlers that sleep, delayed work and nodes' random numbers are simul
     const { hash, violations, counts, of } = await simulate({
       seed,
       nodes: 3,
+      needs: 3,
       faults: FAULT_KINDS,
       workload: echoWorkload,
       setUp(node) {
         node.on("echo", async ({ body }) => {
-          const cancel = node.after(20, () => node.send("n1", { type: "x" }));
-          node.after(30, () => node.rpc("n2", { type: "hear" }, () => {}));
+          const cancel = node.after(20, () => node.send("n0", { type: "x" }));
+          node.after(30, () => node.rpc("n1", { type: "hear" }, () => {}));
           await node.sleep(1 + node.random() * 40);
           cancel();
           const deadline = node.now() + 30;
-          await node.rpc("n3", { type: "hear" }, { deadline });
+          await node.rpc("n2", { type: "hear" }, { deadline });
           return { echo: body.echo };
         });
         node.on("hear", () => ({}));

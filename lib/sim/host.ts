@@ -74,7 +74,7 @@ export class Host implements NodeObserver {
   throwProbability = 0;
   /** How far the wall clock is ahead, in ms. */
   wallOffsetMs = 0;
-  /** Whether the simulation is ending: periodic and delayed work does not run any more. */
+  /** Whether the simulation is ending: periodic work does not run any more. */
   ending = false;
   readonly #world: HostWorld;
   readonly #options: HostOptions;
@@ -104,6 +104,7 @@ export class Host implements NodeObserver {
   #cancelWake: (() => void) | undefined;
   #timerTurn = false;
   #periodicCount = 0;
+  #delayedCount = 0;
   /** What has returned a promise that has not settled yet. */
   #unfinished: Map<Promise<unknown>, string> = new Map();
 
@@ -135,7 +136,7 @@ export class Host implements NodeObserver {
     this.#slices = 0;
     this.#input = [];
     this.#caughtUp = undefined;
-    this.#periodicCount = 0;
+    this.#periodicCount = this.#delayedCount = 0;
     this.#unfinished = new Map();
     this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
@@ -398,7 +399,7 @@ export class Host implements NodeObserver {
   }
 
   /**
-   * Periodic or delayed work was begun or ended.
+   * Periodic work was begun or ended.
    *
    * @param change 1 or -1.
    */
@@ -406,7 +407,22 @@ export class Host implements NodeObserver {
     this.#periodicCount += change;
   }
 
-  /** Periodic or delayed work is due: the timer that fired was none of an RPC's. */
+  /**
+   * Delayed work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  delayed(change: number): void {
+    this.#delayedCount += change;
+  }
+
+  /** Delayed work is due; at the end it runs only while something has not ended that may wait for it. */
+  elapses(): boolean {
+    this.#timerTurn = false;
+    return !this.ending || this.#unfinished.size > 0;
+  }
+
+  /** Periodic work is due: the timer that fired was none of an RPC's. */
   ticks(): boolean {
     this.#timerTurn = false;
     return !this.ending;
@@ -425,7 +441,7 @@ export class Host implements NodeObserver {
       messages: () => this.#world.messages(),
       timers: () => this.#timers.size,
       slices: () => this.#slices,
-      periodic: () => this.#periodicCount,
+      periodic: () => this.#periodicCount + this.#delayedCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
       catchingUp: () => this.#catchingUp,
       heldUpUntil: () => {

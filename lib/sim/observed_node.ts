@@ -47,12 +47,20 @@ export interface NodeObserver {
    */
   returned(result: unknown, what: () => string): void;
   /**
-   * Periodic or delayed work was begun or ended.
+   * Periodic work was begun or ended.
    *
    * @param change 1 or -1.
    */
   periodic(change: number): void;
-  /** Periodic or delayed work is due; returns whether it is to run. */
+  /**
+   * Delayed work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  delayed(change: number): void;
+  /** Delayed work is due; returns whether it is to run. */
+  elapses(): boolean;
+  /** Periodic work is due; returns whether it is to run. */
   ticks(): boolean;
   /** The node is closing. */
   closing(): void;
@@ -113,15 +121,15 @@ export function observed(
     override after(ms: number, fn: () => unknown): () => void {
       const cancel = super.after(ms, () => {
         end();
-        if (!this.#observer.ticks()) return;
+        if (!this.#observer.elapses()) return;
         const result = fn();
         this.#observer.returned(result, () => `what was to run after ${ms} ms`);
         return result;
       });
-      this.#observer.periodic(1);
+      this.#observer.delayed(1);
       let ended = false;
       const end = () => {
-        if (!ended) this.#observer.periodic(-1);
+        if (!ended) this.#observer.delayed(-1);
         ended = true;
       };
       return () => {
