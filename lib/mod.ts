@@ -20,12 +20,28 @@ export {
   type RpcErrorOptions,
 } from "./errors.ts";
 export {
+  type Answer,
+  type HedgeOptions,
+  type QuorumOptions,
+  rpcAll,
+  rpcHedged,
+  rpcQuorum,
+} from "./fan_out.ts";
+export {
   type Body,
   decode,
   InvalidMessageError,
   MAX_DEPTH,
   type Message,
 } from "./message.ts";
+export {
+  Gossip,
+  type GossipOptions,
+  type Neighbourhood,
+  star,
+  type StarOptions,
+  type Topology,
+} from "./gossip.ts";
 export {
   type AnyNode,
   type Handler,
@@ -43,7 +59,18 @@ export {
 } from "./node.ts";
 export type { PendingRpcsStats, RpcCallback } from "./pending_rpcs.ts";
 export type { ReapReport } from "./reaper.ts";
+export { retry, type RetryOptions } from "./retry.ts";
+export { type Key, Kv, type KvService, type ReadOptions } from "./services.ts";
+export {
+  broadcast,
+  type BroadcastAim,
+  type BroadcastOptions,
+} from "./workloads/broadcast.ts";
 export { callbacks } from "./workloads/callbacks.ts";
+export { gCounter } from "./workloads/g_counter.ts";
+export { gSet } from "./workloads/g_set.ts";
+export { pnCounter } from "./workloads/pn_counter.ts";
+export { uniqueIds } from "./workloads/unique_ids.ts";
 export type {
   BodyIds,
   Exchange,

@@ -33,6 +33,7 @@ import type {
   WithoutProtocol,
 } from "./protocol.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
+import { Kv, type KvService } from "./services.ts";
 import { inSlices } from "./slices.ts";
 
 /** The levels of log lines, the most important first. */
@@ -120,6 +121,13 @@ export interface NodeOptions {
    */
   firstMsgId?: number | undefined;
   /**
+   * Where random numbers come from, each from 0 to below 1. A simulation hands
+   * in its seed's, a {@linkcode TestNode} the same ones each time.
+   *
+   * @default {Math.random}
+   */
+  random?: (() => number) | undefined;
+  /**
    * Told of each reap that reaped something. What it throws, or rejects with,
    * is logged and counted.
    *
@@ -136,6 +144,16 @@ export interface RpcOptions {
    * @default the node's `rpcTimeoutMs`
    */
   timeoutMs?: number | undefined;
+  /**
+   * The moment on the node's clock ({@linkcode Node.now}) by which the reply
+   * must be there, however long the timeout: one for all the RPCs of one
+   * purpose. What is left of it travels along as `deadline_ms`, and bounds what
+   * the other node asks for in turn. With less than 1 ms left nothing is sent,
+   * and the RPC fails with a timeout (code 0).
+   *
+   * @default none
+   */
+  deadline?: number | undefined;
   /**
    * Cancels the RPC: its callback is invoked with an error whose `cause` is the
    * signal's reason. Many RPCs may share a signal: they are cancelled in slices
@@ -164,14 +182,21 @@ export type HandlerResult = ReplyBody | void;
 /**
  * Handles the requests of one type. An {@linkcode RpcError} that it throws
  * becomes the reply; any other error one of code 13, and a line of the log.
+ *
+ * The limits are options for the RPCs that it sends for this request: their
+ * `deadline` is the end of the `deadline_ms` that the request came with, if it
+ * did. They are an argument, and handed on by hand, as what follows a request
+ * through promises by itself (`AsyncLocalStorage`) is nowhere but on servers.
  */
 export type Handler<B = Body> = (
   request: Message<B & Body>,
+  limits: RpcOptions,
 ) => HandlerResult | PromiseLike<HandlerResult>;
 
 /** Handles the requests of one type of a protocol: see {@linkcode Handler}. */
 export type TypedHandler<P, T extends RequestType<P>> = (
   request: Message<RequestBody<P, T> & BodyIds>,
+  limits: RpcOptions,
 ) => TypedResult<P, T> | PromiseLike<TypedResult<P, T>>;
 
 /**
@@ -188,6 +213,9 @@ export type TypedHandler<P, T extends RequestType<P>> = (
  */
 // deno-lint-ignore no-explicit-any -- what is of any protocol is of each
 export type AnyNode = Node<any, any>;
+
+/** What a request without `deadline_ms` is handled within. */
+const NO_LIMITS: RpcOptions = Object.freeze({});
 
 /** Counters of a node. */
 export interface NodeStats extends PendingRpcsStats {
@@ -260,6 +288,8 @@ interface Origin {
  * @typeParam Asked The requests that it sends to others. By default those that it handles.
  */
 export class Node<Handled = Untyped, Asked = Handled> {
+  /** A random number from 0 to below 1, from where the options say. */
+  readonly random: () => number;
   readonly #clock: Clock;
   readonly #rpcTimeoutMs: number;
   readonly #log: (level: LogLevel, text: string) => void;
@@ -268,6 +298,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
   readonly #startedAt: number;
   readonly #handlers: Map<string, Handler> = new Map();
   readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
+  /** Cancel what {@linkcode Node.after} is to call. */
+  readonly #delayed: Set<() => void> = new Set();
+  /** Wake, with an error, those who {@linkcode Node.sleep}. */
+  readonly #sleeping: Set<(reason: unknown) => void> = new Set();
   readonly #running: Set<Promise<void>> = new Set();
   readonly #maxRunning: number;
   #transport: Transport | undefined;
@@ -298,6 +332,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       maxPending = 1_000_000,
       firstMsgId = 0,
       maxRunning = 100_000,
+      random = Math.random,
       log = (level, text) => this.#transport?.log?.(level, text),
       onReap = () => {},
     } = options;
@@ -310,6 +345,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     checkLimit(maxRunning, "maxRunning", 1, MAX_RUNNING);
     checkLimit(firstMsgId, "firstMsgId", 0, MAX_FIRST_MSG_ID);
     this.#nextMsgId = firstMsgId;
+    this.random = random;
     this.#clock = clock;
     this.#rpcTimeoutMs = rpcTimeoutMs;
     this.#maxRunning = maxRunning;
@@ -340,7 +376,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       },
     });
     this.#aborts = new AbortGroups((signal, ids) => {
-      const reason = cancelled("aborted", signal.reason);
+      const reason = cancelled("RPC", "aborted", signal.reason);
       inSlices(clock, () => {
         const { done, value: msgId } = ids.next();
         if (done) return false;
@@ -364,6 +400,16 @@ export class Node<Handled = Untyped, Asked = Handled> {
   /** How many RPC callbacks wait for a reply. */
   get pendingCount(): number {
     return this.#pending.size;
+  }
+
+  /** Ms on the node's clock, which never goes back: what deadlines are measured by. */
+  now(): number {
+    return this.#clock.now();
+  }
+
+  /** How long an RPC waits for its reply, in ms, unless the call says otherwise. */
+  get rpcTimeoutMs(): number {
+    return this.#rpcTimeoutMs;
   }
 
   /** Counters since the start. */
@@ -394,6 +440,23 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * the reply, and the next `init` runs it again. Other requests are handled
    * from the moment that the identity is known, so that nodes whose `init`
    * handlers ask each other don't wait for each other.
+   *
+   * @example What the request's sender has left bounds what is asked for it
+   * ```ts
+   * import { TestNode } from "@gyre/node/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const test = new TestNode((node) => {
+   *   node.on("get", async (_, limits) => {
+   *     const { value } = await node.rpc("n2", { type: "read" }, limits);
+   *     return { value };
+   *   });
+   * });
+   * await test.deliver({ src: "c1", body: { type: "get", msg_id: 1, deadline_ms: 300 } });
+   * assertEquals(test.sent()[0]?.body.deadline_ms, 300);
+   * await test.advance(300);
+   * assertEquals(test.sent()[0]?.body.text, "no reply from n2 within 300 ms");
+   * ```
    *
    * @param type The request's `type`.
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
@@ -490,10 +553,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param callback Invoked with the outcome.
    * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
-   * @throws {RangeError} `timeoutMs` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {RangeError} `timeoutMs` or `deadline` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
    * @throws {Error} The node is not connected to a transport, or has no identity yet.
    * @throws {TypeError} `dest` or the body's `type` is none, or the body has an `in_reply_to`: an RPC is no reply.
-   * @throws {RpcError} Too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.
+   * @throws {RpcError} No time is left (code 0), too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.
    */
   rpc<R = Body>(
     dest: string,
@@ -552,6 +615,29 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /**
+   * One of Maelstrom's key-value stores.
+   *
+   * @param service Which one; {@linkcode Kv} says what each promises.
+   * @typeParam V The type of the values.
+   */
+  kv<V = unknown>(service: KvService): Kv<V> {
+    return new Kv<V>(this as AnyNode, service);
+  }
+
+  /**
+   * A timestamp of Maelstrom's service `lin-tso`: a whole number greater than
+   * all that were handed out before this was asked for, by anyone.
+   *
+   * @param options Timeout, deadline and signal.
+   */
+  async tso(options?: RpcOptions): Promise<number> {
+    const body = { type: "ts" };
+    const { ts } = await (this as AnyNode)
+      .rpc<{ ts: number }>("lin-tso", body, options);
+    return ts;
+  }
+
+  /**
    * Calls a function at a fixed interval, from `init` until the node closes.
    * What it throws is logged.
    *
@@ -580,6 +666,63 @@ export class Node<Handled = Untyped, Asked = Handled> {
     this.#periodic.add(work);
     if (this.#nodeId !== undefined) work.start();
     return work.stop;
+  }
+
+  /**
+   * Calls a function once, unless the node closes before. What it throws is
+   * logged.
+   *
+   * @param ms In how many ms from now, from 1 to 24 days.
+   * @param fn What to call; may be async, and is not waited for.
+   * @returns Cancels it; does nothing once it has been called.
+   * @throws {RangeError} `ms` is out of range.
+   */
+  after(ms: number, fn: () => unknown): () => void {
+    checkDuration(ms, "ms");
+    if (this.#closing) return () => {};
+    const cancelTimer = this.#clock.setTimer(() => {
+      this.#delayed.delete(cancel);
+      this.#guard("delayed work", fn);
+    }, Math.ceil(ms));
+    const cancel = () => {
+      cancelTimer();
+      this.#delayed.delete(cancel);
+    };
+    this.#delayed.add(cancel);
+    return cancel;
+  }
+
+  /**
+   * Resolves after a while. Rejects with the signal's reason when that is
+   * aborted, and with an {@linkcode RpcError} of code 13 when the node closes.
+   *
+   * @param ms For how many ms, from 1 to 24 days.
+   * @param options `signal`: ends it early.
+   * @throws {RangeError} `ms` is out of range.
+   */
+  async sleep(
+    ms: number,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    checkDuration(ms, "ms");
+    const { signal } = options;
+    signal?.throwIfAborted();
+    if (this.#closing) throw shuttingDown("sleep");
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = this.after(ms, () => {
+      resolve();
+      return promise; // delayed work that goes on
+    });
+    const abort = () => reject(signal!.reason);
+    signal?.addEventListener("abort", abort);
+    this.#sleeping.add(reject);
+    try {
+      await promise;
+    } finally {
+      cancel();
+      signal?.removeEventListener("abort", abort);
+      this.#sleeping.delete(reject);
+    }
   }
 
   /**
@@ -633,8 +776,8 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /**
-   * Stops periodic work, cancels every pending RPC with an error, in slices of
-   * 2 ms, and waits for the handlers that are running. A second call waits for
+   * Stops periodic and delayed work, wakes who sleeps and cancels every pending
+   * RPC, both with an error, the RPCs in slices of 2 ms, and waits for the handlers that are running. A second call waits for
    * what the first one does.
    *
    * @param graceMs How long to wait for handlers, in ms from now, from 0 to 24 days, or `Infinity`.
@@ -656,12 +799,14 @@ export class Node<Handled = Untyped, Asked = Handled> {
 
   async #close(graceMs: number): Promise<void> {
     for (const work of this.#periodic) work.stop();
+    for (const cancel of this.#delayed) cancel();
+    for (const wake of this.#sleeping) wake(shuttingDown("sleep"));
     this.#reaper.stop();
     const grace = Promise.withResolvers<void>();
     const cancelTimer = graceMs === Infinity
       ? () => {}
       : this.#clock.setTimer(grace.resolve, Math.ceil(graceMs));
-    const reason = cancelled("the node is shutting down");
+    const reason = shuttingDown("RPC");
     await new Promise<void>((done) =>
       inSlices(this.#clock, () => this.#pending.cancelFirst(reason), done)
     );
@@ -702,18 +847,26 @@ export class Node<Handled = Untyped, Asked = Handled> {
   #rpc(
     dest: string,
     body: SendBody,
-    { timeoutMs = this.#rpcTimeoutMs, signal }: RpcOptions,
+    { timeoutMs = this.#rpcTimeoutMs, deadline = Infinity, signal }: RpcOptions,
     callback: RpcCallback,
   ): number {
     checkDuration(timeoutMs, "timeoutMs");
     checkNoReply(body);
-    if (this.#closing) throw cancelled("the node is shutting down");
-    if (signal?.aborted) throw cancelled("aborted", signal.reason);
+    const now = this.#clock.now();
+    if (deadline !== Infinity) {
+      timeoutMs = Math.min(timeoutMs, timeLeft(deadline, now));
+      if (timeoutMs < 1) {
+        throw new RpcError(ErrorCode.timeout, `no time is left to ask ${dest}`);
+      }
+      body = { ...body, deadline_ms: Math.floor(timeoutMs) };
+    }
+    if (this.#closing) throw shuttingDown("RPC");
+    if (signal?.aborted) throw cancelled("RPC", "aborted", signal.reason);
     const msgId = this.#nextMsgId;
     this.#pending.register(
       msgId,
       dest,
-      this.#clock.now(),
+      now,
       timeoutMs,
       signal
         ? (error, reply) => {
@@ -758,10 +911,24 @@ export class Node<Handled = Untyped, Asked = Handled> {
         ),
       );
     }
-    this.#run(message, handler);
+    const { deadline_ms } = message.body;
+    if (deadline_ms === undefined || deadline_ms === null) {
+      return this.#run(message, handler);
+    }
+    if (!(typeof deadline_ms === "number" && deadline_ms >= 0)) {
+      return this.#replyError(
+        originOf(message),
+        new RpcError(
+          ErrorCode.malformedRequest,
+          "'deadline_ms' is not a number from 0",
+        ),
+      );
+    }
+    const deadline = this.#clock.now() + deadline_ms;
+    this.#run(message, handler, { deadline });
   }
 
-  #run(request: Message, handler: Handler): void {
+  #run(request: Message, handler: Handler, limits = NO_LIMITS): void {
     const origin = originOf(request);
     if (this.#running.size >= this.#maxRunning) {
       return this.#replyError(
@@ -773,7 +940,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       );
     }
     try {
-      const result = handler(request);
+      const result = handler(request, limits);
       if (!isThenable(result)) return this.#answer(origin, result);
       const run: Promise<void> = Promise.resolve(result).then(
         (result) => {
@@ -844,14 +1011,17 @@ export class Node<Handled = Untyped, Asked = Handled> {
       this.#log("info", `initialized as ${node_id} of ${node_ids}`);
       for (const work of this.#periodic) work.start();
     }
-    this.#run(message, (request) => this.#initialize(request));
+    this.#run(message, (request, limits) => this.#initialize(request, limits));
   }
 
   /**
    * Runs the handler of `init`, once at a time and until it has succeeded;
    * returns the body of `init_ok`. An `init` that comes meanwhile shares the outcome.
    */
-  #initialize(request: Message): ReplyBody | Promise<ReplyBody> {
+  #initialize(
+    request: Message,
+    limits: RpcOptions,
+  ): ReplyBody | Promise<ReplyBody> {
     if (typeof this.#initialized === "object") return this.#initialized;
     const confirm = (result: HandlerResult) => {
       if (result instanceof Error) throw result;
@@ -859,7 +1029,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       return {};
     };
     if (this.#initialized) return confirm();
-    const result = this.#handlers.get("init")?.(request);
+    const result = this.#handlers.get("init")?.(request, limits);
     if (!isThenable(result)) return confirm(result);
     return this.#initialized = Promise.resolve(result).then(confirm)
       .catch((error) => {
@@ -946,10 +1116,24 @@ function originOf(
 }
 
 /** The error of RPCs that are cancelled together, who share it. */
-function cancelled(text: string, cause?: unknown): RpcError {
+function cancelled(what: string, text: string, cause?: unknown): RpcError {
   return Object.freeze(
-    new RpcError(ErrorCode.crash, `RPC cancelled: ${text}`, { cause }),
+    new RpcError(ErrorCode.crash, `${what} cancelled: ${text}`, { cause }),
   );
+}
+
+/** Ms until a deadline. */
+function timeLeft(deadline: number, now: number): number {
+  if (Number.isNaN(deadline)) {
+    throw new RangeError(
+      "'deadline' must be a moment on the node's clock: current value is NaN",
+    );
+  }
+  return deadline - now;
+}
+
+function shuttingDown(what: string): RpcError {
+  return cancelled(what, "the node is shutting down");
 }
 
 /** An error of one's own for whoever awaits a promise: one that callbacks share is frozen. */

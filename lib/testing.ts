@@ -130,7 +130,9 @@ export class TestNode {
     for (const [id, service] of Object.entries(all)) {
       if (service !== null) this.#services.set(id, service);
     }
+    const random = new Random(seed, `numbers ${nodeId}`);
     this.node = new Node({
+      random: () => random.fraction(),
       ...nodeOptions,
       log,
       clock: this.clock,
@@ -192,6 +194,7 @@ export class TestNode {
   async advance(ms: number): Promise<void> {
     await this.#initialized;
     const end = this.clock.now() + ms;
+    await this.#settle(); // what goes on now may set timers
     while (this.clock.fireNext(end)) await this.#settle();
     this.clock.advance(end - this.clock.now());
   }

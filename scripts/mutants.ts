@@ -32,6 +32,10 @@ const FILES = [
   "stdio/memory",
   "stdio/serve",
   "message",
+  "retry",
+  "services",
+  "fan_out",
+  "gossip",
 ].map((name) => `lib/${name}.ts`);
 /** How many of the faults must be caught, in per cent. */
 const ENOUGH = 95;

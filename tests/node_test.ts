@@ -1069,6 +1069,88 @@ Deno.test("a tick may stop itself", () => {
   assertEquals([ticks, clock.timers], [1, 0]);
 });
 
+Deno.test("after: once, unless it is cancelled or the node closes, whatever it throws", async () => {
+  const { node, clock, logged } = setUp();
+  const called: string[] = [];
+  node.after(100, () => {
+    called.push("throws");
+    throw new Error("bang");
+  });
+  node.after(99.5, async () => {
+    called.push("rejects");
+    await Promise.reject(new Error("bong"));
+  });
+  const cancel = node.after(50, () => called.push("cancelled"));
+  node.after(200, () => called.push("closed"));
+  cancel();
+  clock.advance(99);
+  assertEquals(called, []);
+  clock.advance(1);
+  await microtasks();
+  cancel();
+  assertEquals(called, ["throws", "rejects"]);
+  assertEquals(
+    logged.filter(([level]) => level === "error").map(([, text]) => text),
+    [
+      "delayed work failed: Error: bang",
+      "delayed work failed: Error: bong",
+    ],
+  );
+  assertEquals(node.stats().failures, 2);
+  await node.close();
+  assertEquals(clock.timers, 0);
+  node.after(10, () => called.push("late"));
+  clock.advance(1000);
+  assertEquals(called.length, 2);
+  assertThrows(() => node.after(0, () => {}), RangeError, "'ms' must be from");
+});
+
+Deno.test("sleep: until then, an abort, or the end of the node; leaves nothing behind", async () => {
+  const { node, clock } = setUp();
+  const controller = new AbortController();
+  const { signal } = controller;
+  const ends: string[] = [];
+  const sleep = (name: string, ms: number, signal?: AbortSignal) =>
+    node.sleep(ms, { signal }).then(
+      () => ends.push(`${name} woke at ${clock.now()}`),
+      (reason) => ends.push(`${name}: ${reason}`),
+    );
+  sleep("a", 100);
+  sleep("b", 200, signal);
+  sleep("c", 300);
+  sleep("d", 50, signal);
+  clock.advance(100);
+  await microtasks();
+  controller.abort("enough");
+  await microtasks();
+  assertEquals(ends, ["d woke at 100", "a woke at 100", "b: enough"]);
+  await node.close();
+  await microtasks();
+  assertEquals(
+    ends.at(-1),
+    "c: RpcError: sleep cancelled: the node is shutting down",
+  );
+  assertEquals(clock.timers, 0);
+  await assertRejects(() => node.sleep(10), RpcError, "shutting down");
+  assertEquals(
+    await node.sleep(10, { signal }).catch((reason) => reason),
+    "enough",
+  );
+  await assertRejects(() => node.sleep(0), RangeError, "'ms' must be from");
+});
+
+Deno.test("random numbers come from where the options say", () => {
+  const draw = (test: TestNode) => [test.node.random(), test.node.random()];
+  const [one, other] = draw(new TestNode(() => {}));
+  assert(one !== other && one! >= 0 && one! < 1);
+  assertEquals(draw(new TestNode(() => {})), [one, other]);
+  assertEquals(draw(new TestNode(() => {}, { random: () => 0.25 })), [
+    0.25,
+    0.25,
+  ]);
+  assert(new Node().random() !== new Node().random());
+});
+
 Deno.test("close settles every RPC, then waits for running handlers", async () => {
   const { node, clock, request, sent, logged } = setUp();
   node.on("ask", async () => {

@@ -6,7 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { RpcError } from "../lib/errors.ts";
-import { Node, type NodeOptions } from "../lib/node.ts";
+import { Node, type NodeOptions, type RpcOptions } from "../lib/node.ts";
 import type { RpcCallback } from "../lib/pending_rpcs.ts";
 import { TestNode } from "../lib/testing.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
@@ -390,4 +390,97 @@ Deno.test("a reply is checked for where it comes from, however high its id", () 
   for (const id of ids) reply(id, "n3");
   const { pending, stray } = node.stats();
   assertEquals([pending, stray], [20_000, 20_000]);
+});
+
+Deno.test("a deadline bounds an RPC, whatever its timeout, and travels along", async () => {
+  const { test, node, clock } = setUp();
+  clock.advance(1000);
+  const ends: string[] = [];
+  const ask = (options: RpcOptions) =>
+    node.rpc("n2", { type: "x", deadline_ms: 7 }, (error) => {
+      ends.push(`${error?.message} at ${clock.now()}`);
+    }, options);
+  ask({ deadline: 1300.5 });
+  ask({ deadline: 1300, timeoutMs: 100 });
+  ask({ deadline: Infinity, timeoutMs: 500 });
+  ask({ deadline: undefined, timeoutMs: 400 });
+  assertEquals(
+    test.sent().map(({ body }) => body.deadline_ms),
+    [300, 100, 7, 7],
+  );
+  clock.advance(1000);
+  assertEquals(ends, [
+    "no reply from n2 within 100 ms at 1100",
+    "no reply from n2 within 300.5 ms at 1301",
+    "no reply from n2 within 400 ms at 1400",
+    "no reply from n2 within 500 ms at 1500",
+  ]);
+  const before = node.stats();
+  for (const deadline of [2000, 2000.9, 0, -Infinity]) {
+    const error = assertThrows(() => ask({ deadline }), RpcError);
+    assertEquals([error.code, error.message], [0, "no time is left to ask n2"]);
+  }
+  assertThrows(() => ask({ deadline: NaN }), RangeError, "'deadline' must be");
+  await assertRejects(
+    () => node.rpc("n2", { type: "x" }, { deadline: 1 }),
+    RpcError,
+    "no time is left",
+  );
+  assertEquals(node.stats(), before);
+});
+
+Deno.test("a request's deadline_ms becomes the deadline of what is asked for it", async () => {
+  const test = new TestNode((node) => {
+    node.on("get", async (_, limits) => {
+      await node.sleep(100);
+      await node.rpc("n2", { type: "one" }, { ...limits, timeoutMs: 150 });
+      const { value } = await node.rpc("n2", { type: "two" }, limits);
+      return { value };
+    });
+  });
+  const ask = (deadline_ms: unknown) =>
+    test.deliver({ src: "c1", body: { type: "get", msg_id: 1, deadline_ms } });
+  const answer = (id: number) =>
+    test.deliver({
+      src: "n2",
+      body: { type: "ok", in_reply_to: id, value: 7 },
+    });
+  await ask(300);
+  await test.advance(100);
+  let [sent] = test.sent();
+  assertEquals([sent!.body.type, sent!.body.deadline_ms], ["one", 150]);
+  await test.advance(60);
+  await answer(sent!.body.msg_id!);
+  [sent] = test.sent();
+  assertEquals([sent!.body.type, sent!.body.deadline_ms], ["two", 140]);
+  await test.advance(140);
+  [sent] = test.sent();
+  assertEquals(
+    [sent!.dest, sent!.body.code, sent!.body.text],
+    ["c1", 0, "no reply from n2 within 140 ms"],
+  );
+
+  for (const none of [null, undefined]) {
+    await ask(none);
+    await test.advance(100);
+    [sent] = test.sent();
+    assertEquals([sent!.body.type, "deadline_ms" in sent!.body], [
+      "one",
+      false,
+    ]);
+    await test.advance(2000);
+    assertEquals(test.sent().length, 1);
+  }
+  await ask(50);
+  await test.advance(100);
+  assertEquals(test.sent()[0]!.body.text, "no time is left to ask n2");
+  for (const wrong of [-1, "300", {}, true]) {
+    await ask(wrong);
+    [sent] = test.sent();
+    assertEquals(
+      [sent!.body.code, sent!.body.text],
+      [12, "'deadline_ms' is not a number from 0"],
+    );
+  }
+  assertEquals(test.node.pendingCount, 0);
 });

@@ -25,10 +25,18 @@ Deno.test("every store: read, write and cas with Maelstrom's errors", () => {
     assertEquals(code({ type: "read", key: 1 }), 20, name);
     assertEquals(code({ type: "cas", key: 1, from: 0, to: 1 }), 20);
     const create = { create_if_not_exists: true };
-    assertEquals(
-      ask(kv, { type: "cas", key: 1, from: 0, to: { a: 1, b: 2 }, ...create }),
-      { type: "cas_ok" },
-    );
+    const value = { a: 1, b: 2 };
+    const created = ask(kv, {
+      type: "cas",
+      key: 1,
+      from: 0,
+      to: value,
+      ...create,
+    });
+    if (name === "lww-kv") { // Maelstrom's does not know how to
+      assertEquals(created.code, 20);
+      ask(kv, { type: "write", key: 1, value });
+    } else assertEquals(created, { type: "cas_ok" });
     assertEquals(
       ask(kv, { type: "cas", key: 1, from: { b: 2, a: 1 }, to: [3] }).type,
       "cas_ok",

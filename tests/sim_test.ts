@@ -60,6 +60,36 @@ Deno.test("100 seeds of every scenario and fault, twice: the same hashes, and no
   assertEquals(hashes.size, 100);
 });
 
+Deno.test("handlers that sleep, delayed work and nodes' random numbers are simulated, under every fault", async () => {
+  const hashes: string[] = [];
+  for (const seed of [1, 1, 2, 3, 4, 5]) {
+    const { hash, violations, counts, of } = await simulate({
+      seed,
+      nodes: 3,
+      needs: 3,
+      faults: FAULT_KINDS,
+      workload: echoWorkload,
+      setUp(node) {
+        node.on("echo", async ({ body }) => {
+          const cancel = node.after(20, () => node.send("n0", { type: "x" }));
+          node.after(30, () => node.rpc("n1", { type: "hear" }, () => {}));
+          await node.sleep(1 + node.random() * 40);
+          cancel();
+          const deadline = node.now() + 30;
+          await node.rpc("n2", { type: "hear" }, { deadline });
+          return { echo: body.echo };
+        });
+        node.on("hear", () => ({}));
+      },
+    });
+    assertEquals(violations, [], `seed ${seed}`);
+    assert(counts.ok > 20 && of("lost").length > 0);
+    hashes.push(hash);
+  }
+  assertEquals(hashes[0], hashes[1]);
+  assertEquals(new Set(hashes).size, 5);
+});
+
 Deno.test("a promise chain of any length ends at the moment at which it began", async () => {
   const { of } = await simulate({
     operations: 3,

@@ -72,6 +72,7 @@ Deno.test("types: an option may be undefined, which is as good as absent", () =>
     maxPending: undefined,
     maxRunning: undefined,
     firstMsgId: undefined,
+    random: undefined,
     log: undefined,
     onReap: undefined,
   };

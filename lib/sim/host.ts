@@ -4,7 +4,7 @@ import { EventQueue } from "../event_queue.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
 import { isThenable } from "../guard.ts";
 import { decode } from "../message.ts";
-import type { AnyNode, NodeOptions, Transport } from "../node.ts";
+import type { AnyNode, NodeOptions, RpcOptions, Transport } from "../node.ts";
 import { serveOn } from "../stdio/serve.ts";
 import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
@@ -104,6 +104,7 @@ export class Host implements NodeObserver {
   #cancelWake: (() => void) | undefined;
   #timerTurn = false;
   #periodicCount = 0;
+  #delayedCount = 0;
   /** What has returned a promise that has not settled yet. */
   #unfinished: Map<Promise<unknown>, string> = new Map();
 
@@ -135,7 +136,7 @@ export class Host implements NodeObserver {
     this.#slices = 0;
     this.#input = [];
     this.#caughtUp = undefined;
-    this.#periodicCount = 0;
+    this.#periodicCount = this.#delayedCount = 0;
     this.#unfinished = new Map();
     this.#opener = new Opener(this.id, firstMsgId);
     this.#freeAtUs = this.#world.nowUs();
@@ -324,18 +325,20 @@ export class Host implements NodeObserver {
    *
    * @param id Its message id.
    * @param dest Where it went.
-   * @param options Its timeout and signal.
+   * @param options Its timeout, deadline and signal.
    * @param mayThrow Whether its callback can be made to throw.
    */
   registered(
     id: number,
     dest: string,
-    options: { timeoutMs?: number; signal?: AbortSignal },
+    options: RpcOptions,
     mayThrow: boolean,
   ): ReturnType<NodeObserver["registered"]> {
     const { incarnation } = this;
-    const timeoutMs = options.timeoutMs ??
-      this.#options.nodeOptions.rpcTimeoutMs ?? 2000;
+    const timeoutMs = Math.min(
+      options.timeoutMs ?? this.#options.nodeOptions.rpcTimeoutMs ?? 2000,
+      (options.deadline ?? Infinity) - this.#nowUs() / 1000,
+    );
     const rpc = this.#account.registered(id, dest, timeoutMs, options.signal);
     this.#world.counted("rpcs");
     this.#world.trace("rpc", `"node":"${this.id}","id":${id}`);
@@ -404,6 +407,21 @@ export class Host implements NodeObserver {
     this.#periodicCount += change;
   }
 
+  /**
+   * Delayed work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  delayed(change: number): void {
+    this.#delayedCount += change;
+  }
+
+  /** Delayed work is due; at the end it runs only while something has not ended that may wait for it. */
+  elapses(): boolean {
+    this.#timerTurn = false;
+    return !this.ending || this.#unfinished.size > 0;
+  }
+
   /** Periodic work is due: the timer that fired was none of an RPC's. */
   ticks(): boolean {
     this.#timerTurn = false;
@@ -423,7 +441,7 @@ export class Host implements NodeObserver {
       messages: () => this.#world.messages(),
       timers: () => this.#timers.size,
       slices: () => this.#slices,
-      periodic: () => this.#periodicCount,
+      periodic: () => this.#periodicCount + this.#delayedCount,
       waitsInInput: (rpc) => this.#waitsInInput(rpc),
       catchingUp: () => this.#catchingUp,
       heldUpUntil: () => {

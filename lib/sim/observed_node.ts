@@ -52,6 +52,14 @@ export interface NodeObserver {
    * @param change 1 or -1.
    */
   periodic(change: number): void;
+  /**
+   * Delayed work was begun or ended.
+   *
+   * @param change 1 or -1.
+   */
+  delayed(change: number): void;
+  /** Delayed work is due; returns whether it is to run. */
+  elapses(): boolean;
   /** Periodic work is due; returns whether it is to run. */
   ticks(): boolean;
   /** The node is closing. */
@@ -81,8 +89,8 @@ export function observed(
     }
 
     override on<B = Body>(type: string, handler: Handler<B>): void {
-      super.on<B>(type, (request: Message<B & Body>) => {
-        const result = handler(request);
+      super.on<B>(type, (request: Message<B & Body>, limits) => {
+        const result = handler(request, limits);
         this.#observer.returned(
           result,
           () =>
@@ -107,6 +115,26 @@ export function observed(
         stop();
         if (!stopped) this.#observer.periodic(-1);
         stopped = true;
+      };
+    }
+
+    override after(ms: number, fn: () => unknown): () => void {
+      const cancel = super.after(ms, () => {
+        end();
+        if (!this.#observer.elapses()) return;
+        const result = fn();
+        this.#observer.returned(result, () => `what was to run after ${ms} ms`);
+        return result;
+      });
+      this.#observer.delayed(1);
+      let ended = false;
+      const end = () => {
+        if (!ended) this.#observer.delayed(-1);
+        ended = true;
+      };
+      return () => {
+        cancel();
+        end();
       };
     }
 

@@ -46,6 +46,11 @@ export class Random implements Chooser {
     return n <= 1 ? 0 : uniformInt(this.#generator, 0, n - 1);
   }
 
+  /** A number from 0 to below 1, in steps of 2^-32. */
+  fraction(): number {
+    return (this.#generator.next() >>> 0) / 2 ** 32;
+  }
+
   /**
    * Whether something of this probability happens.
    *

@@ -208,7 +208,8 @@ interface Replica {
  * Each request goes to a replica at random; now and then one is merged into
  * another, and of two values the one with the later Lamport time stays, at
  * equal times the greater one: writes get lost, reads go back in time, but once
- * nothing is written any more all replicas come to agree.
+ * nothing is written any more all replicas come to agree. A `cas`
+ * creates no key.
  */
 export class LwwKv implements Service {
   readonly #random: Chooser;
@@ -237,7 +238,11 @@ export class LwwKv implements Service {
     this.#merge(this.#pick(), this.#pick());
     const replica = this.#pick();
     const key = canonical(request.body["key"]);
-    const { reply, write } = operate(request, replica.values.get(key)?.value);
+    const { create_if_not_exists: _, ...body } = request.body; // as in Maelstrom, it can't
+    const { reply, write } = operate(
+      { ...request, body },
+      replica.values.get(key)?.value,
+    );
     if (write !== undefined) {
       replica.values.set(key, { time: replica.clock++, value: write });
     }

@@ -491,7 +491,9 @@ export class Simulation {
       firstMsgId: this.#firstMsgId(id),
       random: new Random(seed, `host ${id}`),
       create: (options, observer, host) => {
-        const node = new ObservedNode(options, observer);
+        const numbers = new Random(seed, `numbers ${id} ${host.incarnation}`);
+        const random = () => numbers.fraction();
+        const node = new ObservedNode({ random, ...options }, observer);
         setUp(node, {
           random: new Random(seed, `node ${id} ${host.incarnation}`),
           wallNow: () => host.wallNow(),
