@@ -26,7 +26,7 @@ import {
   type Chooser,
   maelstromServices,
   type Service,
-} from "./sim/services.ts";
+} from "./sim/world/services.ts";
 import { VirtualClock } from "./virtual_clock.ts";
 
 export type {
@@ -38,7 +38,7 @@ export type {
   Service,
   SimulatedProcess,
 };
-export { LinKv, LinTso, LwwKv, SeqKv } from "./sim/services.ts";
+export { LinKv, LinTso, LwwKv, SeqKv } from "./sim/world/services.ts";
 export { VirtualClock };
 
 /** Options of a {@linkcode TestNode}: a node's own, and who it is. */

@@ -10,7 +10,7 @@ import {
   maelstromServices,
   SeqKv,
   type Service,
-} from "../lib/sim/services.ts";
+} from "../lib/sim/world/services.ts";
 
 const ask = (service: Service, body: SendBody, src = "n1") =>
   service.handle({ src, dest: "kv", body });

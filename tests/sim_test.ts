@@ -22,7 +22,7 @@ import {
   topology,
   TOPOLOGY_SHAPES,
 } from "../lib/sim/mod.ts";
-import { drawLatencyUs } from "../lib/sim/latency.ts";
+import { drawLatencyUs } from "../lib/sim/world/latency.ts";
 import { SCENARIOS } from "../scripts/sim/nodes.ts";
 
 // deno-lint-ignore no-explicit-any

@@ -47,8 +47,8 @@ export {
   checkSucceeded,
   checkUniqueIds,
   type ReadOptions,
-} from "./checkers.ts";
-export { diagram, type DiagramOptions, diagrams } from "./diagram.ts";
+} from "./judges/checkers.ts";
+export { diagram, type DiagramOptions, diagrams } from "./shown/diagram.ts";
 export {
   type BusyFault,
   describeFault,
@@ -66,29 +66,29 @@ export {
   type SlowFault,
   type ThrowFault,
   type WallClockFault,
-} from "./fault.ts";
+} from "./world/fault.ts";
 export type {
   Finding,
   HistoryEntry,
   Operation,
   OperationStatus,
-} from "./history.ts";
-export { type Invariant, INVARIANTS } from "./invariants.ts";
-export type { Latency } from "./latency.ts";
+} from "./judges/history.ts";
+export { type Invariant, INVARIANTS } from "./judges/invariants.ts";
+export type { Latency } from "./world/latency.ts";
 export {
   checkRegisters,
   isLinearizable,
   type LinearizabilityResult,
   registerModel,
   type SequentialModel,
-} from "./linearizability.ts";
+} from "./judges/linearizability.ts";
 export type {
   LatencySummary,
   MessageCounts,
   SimulationMetrics,
-} from "./metrics.ts";
-export type { NetworkOptions } from "./network.ts";
-export type { BytesOptions } from "./pipes.ts";
+} from "./judges/metrics.ts";
+export type { NetworkOptions } from "./world/network.ts";
+export type { BytesOptions } from "./world/pipes.ts";
 export { Random } from "./random.ts";
 export {
   canonical,
@@ -99,13 +99,13 @@ export {
   maelstromServices,
   SeqKv,
   type Service,
-} from "./services.ts";
+} from "./world/services.ts";
 export {
   type Topology,
   topology,
   TOPOLOGY_SHAPES,
   type TopologyShape,
-} from "./topology.ts";
+} from "./world/topology.ts";
 export { shrink, type Shrunk } from "./shrink.ts";
 export type {
   Check,
@@ -120,9 +120,9 @@ export {
   SOMETIMES,
   type Sometimes,
   type SometimesCounts,
-} from "./sometimes.ts";
+} from "./judges/sometimes.ts";
 export { Simulation } from "./simulation.ts";
-export type { Workload } from "./workload.ts";
+export type { Workload } from "./judges/workload.ts";
 export {
   broadcastWorkload,
   callbacksWorkload,
@@ -131,4 +131,4 @@ export {
   linKvWorkload,
   pnCounterWorkload,
   uniqueIdsWorkload,
-} from "./workloads.ts";
+} from "./judges/workloads.ts";

@@ -6,16 +6,16 @@ import {
   partitionDrops,
   planFaults,
   planRecovery,
-} from "./fault.ts";
-import type { Finding, HistoryEntry } from "./history.ts";
-import type { SimulationMetrics } from "./metrics.ts";
-import type { NetworkOptions } from "./network.ts";
-import type { BytesOptions } from "./pipes.ts";
+} from "./world/fault.ts";
+import type { Finding, HistoryEntry } from "./judges/history.ts";
+import type { SimulationMetrics } from "./judges/metrics.ts";
+import type { NetworkOptions } from "./world/network.ts";
+import type { BytesOptions } from "./world/pipes.ts";
 import { Random } from "./random.ts";
-import type { Service } from "./services.ts";
-import type { SometimesCounts } from "./sometimes.ts";
-import type { TopologyShape } from "./topology.ts";
-import type { Workload } from "./workload.ts";
+import type { Service } from "./world/services.ts";
+import type { SometimesCounts } from "./judges/sometimes.ts";
+import type { TopologyShape } from "./world/topology.ts";
+import type { Workload } from "./judges/workload.ts";
 
 /** What a node's set-up is handed besides the node, for what would otherwise be neither simulated nor repeatable. */
 export interface SimulatedProcess {

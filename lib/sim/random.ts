@@ -1,7 +1,7 @@
 /** Everything random in a simulation, from one seed. */
 import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plusFromState } from "pure-rand/generator/xoroshiro128plus";
-import type { Chooser } from "./services.ts";
+import type { Chooser } from "./world/services.ts";
 
 /**
  * A seeded generator of random numbers: xoroshiro128+, of the library

@@ -2,17 +2,21 @@
 import { EventQueue } from "../event_queue.ts";
 import type { Message } from "../message.ts";
 import { type AnyNode, Node } from "../node.ts";
-import { checkSucceeded } from "./checkers.ts";
-import { Client } from "./client.ts";
-import { type Envelope, messageOf, seal } from "./envelope.ts";
-import type { Fault } from "./fault.ts";
-import type { Finding, HistoryEntry, Operation } from "./history.ts";
-import { Host, type HostWorld } from "./host.ts";
-import type { Invariant } from "./invariants.ts";
-import { latenciesOf, type MessageCounts, metricsOf } from "./metrics.ts";
+import { checkSucceeded } from "./judges/checkers.ts";
+import { Client } from "./world/client.ts";
+import { type Envelope, messageOf, seal } from "./world/envelope.ts";
+import type { Fault } from "./world/fault.ts";
+import type { Finding, HistoryEntry, Operation } from "./judges/history.ts";
+import { Host, type HostWorld } from "./world/host.ts";
+import type { Invariant } from "./judges/invariants.ts";
+import {
+  latenciesOf,
+  type MessageCounts,
+  metricsOf,
+} from "./judges/metrics.ts";
 import { nextMacrotask } from "./macrotask.ts";
-import { Network } from "./network.ts";
-import { observed } from "./observed_node.ts";
+import { Network } from "./world/network.ts";
+import { observed } from "./world/observed_node.ts";
 import {
   type Check,
   checkOptions,
@@ -23,13 +27,13 @@ import {
   type Violation,
 } from "./options.ts";
 import { Random } from "./random.ts";
-import { Recovery } from "./recovery.ts";
-import { SET_UP_CLIENT, SetUp } from "./set_up.ts";
-import { maelstromServices, type Service } from "./services.ts";
-import { nothingHappened, type SometimesCounts } from "./sometimes.ts";
-import { topology } from "./topology.ts";
-import { Trace } from "./trace.ts";
-import type { Workload } from "./workload.ts";
+import { Recovery } from "./world/recovery.ts";
+import { SET_UP_CLIENT, SetUp } from "./world/set_up.ts";
+import { maelstromServices, type Service } from "./world/services.ts";
+import { nothingHappened, type SometimesCounts } from "./judges/sometimes.ts";
+import { topology } from "./world/topology.ts";
+import { Trace } from "./shown/trace.ts";
+import type { Workload } from "./judges/workload.ts";
 
 /** How often handlers may send another RPC when one has ended, after the end. */
 const DRAIN_ROUNDS = 20;

@@ -49,8 +49,8 @@ const HEAP = "lib/deadline_heap.ts";
 const ABORTS = "lib/abort_groups.ts";
 const NODE = "lib/node.ts";
 const MESSAGE = "lib/message.ts";
-const LINEARIZABILITY = "lib/sim/linearizability.ts";
-const CHECKERS = "lib/sim/checkers.ts";
+const LINEARIZABILITY = "lib/sim/judges/linearizability.ts";
+const CHECKERS = "lib/sim/judges/checkers.ts";
 
 const JUDGE =
   "a judge that says yes too often: the nodes that it judges are right";

@@ -9,7 +9,7 @@ import {
   type Sometimes,
   type Violation,
 } from "../../lib/sim/mod.ts";
-import { summarize } from "../../lib/sim/metrics.ts";
+import { summarize } from "../../lib/sim/judges/metrics.ts";
 import type { Choices, SeedResult } from "./scenario.ts";
 
 const COLUMNS = [

@@ -12,7 +12,7 @@ import {
   type TopologyShape,
   type Workload,
 } from "../../lib/sim/mod.ts";
-import { latenciesOf } from "../../lib/sim/metrics.ts";
+import { latenciesOf } from "../../lib/sim/judges/metrics.ts";
 import { SCENARIOS } from "./nodes.ts";
 
 /** What was asked for; the seed chooses the rest. */

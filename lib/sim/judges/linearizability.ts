@@ -1,7 +1,7 @@
 /** Whether a history can be explained by operations that each happened at one moment. */
-import { ErrorCode } from "../errors.ts";
+import { ErrorCode } from "../../errors.ts";
 import type { Finding, HistoryEntry } from "./history.ts";
-import { canonical } from "./services.ts";
+import { canonical } from "../world/services.ts";
 
 /** What an object does when operations happen one after the other. */
 export interface SequentialModel<State> {

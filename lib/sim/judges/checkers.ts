@@ -1,6 +1,6 @@
 /** What must hold of the histories of sets, counters, ids and echoes. */
 import type { Finding, HistoryEntry } from "./history.ts";
-import { canonical } from "./services.ts";
+import { canonical } from "../world/services.ts";
 
 /** How many different sums of a counter are kept apart. */
 const MAX_SUMS = 100_000;

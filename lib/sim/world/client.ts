@@ -1,8 +1,8 @@
 /** A simulated client: asks one thing after the other. */
-import { isDefinite } from "../errors.ts";
-import type { Body, Message } from "../message.ts";
-import type { HistoryEntry, Operation } from "./history.ts";
-import type { Workload } from "./workload.ts";
+import { isDefinite } from "../../errors.ts";
+import type { Body, Message } from "../../message.ts";
+import type { HistoryEntry, Operation } from "../judges/history.ts";
+import type { Workload } from "../judges/workload.ts";
 
 /** What a client has of the world around it. */
 export interface ClientWorld {

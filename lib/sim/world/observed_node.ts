@@ -1,6 +1,6 @@
 /** A node that tells what it is doing. */
-import { ErrorCode, RpcError } from "../errors.ts";
-import type { Body, Message } from "../message.ts";
+import { ErrorCode, RpcError } from "../../errors.ts";
+import type { Body, Message } from "../../message.ts";
 import type {
   Handler,
   HandlerResult,
@@ -8,8 +8,8 @@ import type {
   NodeOptions,
   RpcOptions,
   SendBody,
-} from "../node.ts";
-import type { RpcCallback } from "../pending_rpcs.ts";
+} from "../../node.ts";
+import type { RpcCallback } from "../../pending_rpcs.ts";
 import { watching } from "./listeners.ts";
 
 /** Told what an observed node is doing. */

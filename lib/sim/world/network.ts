@@ -1,7 +1,7 @@
 /** What becomes of a message between its sender and its receiver. */
 import type { Fault, MessageFault } from "./fault.ts";
 import { drawLatencyUs, type Latency } from "./latency.ts";
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** Options of a simulated network. */
 export interface NetworkOptions {

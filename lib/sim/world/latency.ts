@@ -1,5 +1,5 @@
 /** How long messages take. */
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** A distribution of latencies, of those that Maelstrom has. */
 export interface Latency {

@@ -1,7 +1,7 @@
 /** Maelstrom's services, with the anomalies that they are meant to have. */
-import { ErrorCode } from "../errors.ts";
-import type { Message } from "../message.ts";
-import type { SendBody } from "../node.ts";
+import { ErrorCode } from "../../errors.ts";
+import type { Message } from "../../message.ts";
+import type { SendBody } from "../../node.ts";
 
 /** Where a service's choices come from. */
 export interface Chooser {

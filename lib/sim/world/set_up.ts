@@ -1,6 +1,6 @@
 /** What nodes are asked before clients ask anything. */
-import type { Message } from "../message.ts";
-import type { SendBody } from "../node.ts";
+import type { Message } from "../../message.ts";
+import type { SendBody } from "../../node.ts";
 
 /** The id that sends `init` and what else sets a node up. */
 export const SET_UP_CLIENT = "c0";

@@ -1,8 +1,8 @@
 /** A simulated process's stdin and stdout: messages as bytes, through the real inbox and outbox. */
-import type { FullServeOptions, Runtime } from "../stdio/serve.ts";
+import type { FullServeOptions, Runtime } from "../../stdio/serve.ts";
 import type { Envelope } from "./envelope.ts";
-import type { ObservedRpc } from "./invariants.ts";
-import type { Random } from "./random.ts";
+import type { ObservedRpc } from "../judges/invariants.ts";
+import type { Random } from "../random.ts";
 
 /** How messages travel as bytes. */
 export interface BytesOptions {

@@ -1,5 +1,5 @@
 /** A message on its way. */
-import type { Message } from "../message.ts";
+import type { Message } from "../../message.ts";
 
 /** A message's line, with what the network has to know of it. */
 export interface Envelope {

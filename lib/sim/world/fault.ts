@@ -1,5 +1,5 @@
 /** Faults, and plans of them. */
-import type { Random } from "./random.ts";
+import type { Random } from "../random.ts";
 
 /** When a fault acts, in ms of simulated time. */
 export interface FaultWindow {

@@ -1,9 +1,9 @@
 /** What clients ask of the nodes, and what must hold of the answers. */
-import type { Body } from "../message.ts";
-import type { SendBody } from "../node.ts";
+import type { Body } from "../../message.ts";
+import type { SendBody } from "../../node.ts";
 import type { Finding, HistoryEntry, Operation } from "./history.ts";
-import type { Random } from "./random.ts";
-import type { Topology } from "./topology.ts";
+import type { Random } from "../random.ts";
+import type { Topology } from "../world/topology.ts";
 
 /** A kind of work for simulated clients. */
 export interface Workload {

@@ -1,6 +1,6 @@
 /** A space-time diagram of a simulation, drawn from its trace. */
-import { isDefinite } from "../errors.ts";
-import { describeFault, type Fault } from "./fault.ts";
+import { isDefinite } from "../../errors.ts";
+import { describeFault, type Fault } from "../world/fault.ts";
 
 /** An event of a trace. */
 interface TraceEvent {

@@ -1,9 +1,9 @@
 /** What always holds for a node, checked from outside while it runs. */
-import { ErrorCode, type RpcError } from "../errors.ts";
-import type { Body, Message } from "../message.ts";
-import type { AnyNode } from "../node.ts";
-import type { ReapReport } from "../reaper.ts";
-import { listenersOf } from "./listeners.ts";
+import { ErrorCode, type RpcError } from "../../errors.ts";
+import type { Body, Message } from "../../message.ts";
+import type { AnyNode } from "../../node.ts";
+import type { ReapReport } from "../../reaper.ts";
+import { listenersOf } from "../world/listeners.ts";
 import type { Sometimes } from "./sometimes.ts";
 
 /**

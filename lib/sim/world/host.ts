@@ -1,17 +1,26 @@
 /** The simulated process that a node runs in. */
-import { type Clock, MAX_DELAY_MS } from "../clock.ts";
-import { EventQueue } from "../event_queue.ts";
-import { ErrorCode, RpcError } from "../errors.ts";
-import { isThenable } from "../guard.ts";
-import { decode } from "../message.ts";
-import type { AnyNode, NodeOptions, RpcOptions, Transport } from "../node.ts";
-import { serveOn } from "../stdio/serve.ts";
-import { type Invariant, type ObservedRpc, RpcAccount } from "./invariants.ts";
+import { type Clock, MAX_DELAY_MS } from "../../clock.ts";
+import { EventQueue } from "../../event_queue.ts";
+import { ErrorCode, RpcError } from "../../errors.ts";
+import { isThenable } from "../../guard.ts";
+import { decode } from "../../message.ts";
+import type {
+  AnyNode,
+  NodeOptions,
+  RpcOptions,
+  Transport,
+} from "../../node.ts";
+import { serveOn } from "../../stdio/serve.ts";
+import {
+  type Invariant,
+  type ObservedRpc,
+  RpcAccount,
+} from "../judges/invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
 import { type NodeObserver, saysFull } from "./observed_node.ts";
 import { type BytesOptions, type Ending, ENDINGS, Pipes } from "./pipes.ts";
-import type { Random } from "./random.ts";
-import type { Sometimes } from "./sometimes.ts";
+import type { Random } from "../random.ts";
+import type { Sometimes } from "../judges/sometimes.ts";
 
 /** What a simulated process has of the world around it. */
 export interface HostWorld {

@@ -1,5 +1,5 @@
 /** Whether nodes make progress once faults are over. */
-import type { HistoryEntry, Operation } from "./history.ts";
+import type { HistoryEntry, Operation } from "../judges/history.ts";
 
 /** What a recovery has of the world around it. */
 export interface RecoveryWorld {
