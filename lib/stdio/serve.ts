@@ -132,9 +132,9 @@ export async function serveOn(
       outbox.send(line);
       if (logsMessages) say("debug", `sent ${line}`);
     },
-    caughtUp: () => {
+    caughtUp: (lateMs) => {
       runtime.used?.();
-      return inbox.caughtUp();
+      return inbox.caughtUp(lateMs);
     },
     log,
   });
