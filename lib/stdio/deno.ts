@@ -1,4 +1,5 @@
 /** What is Deno's: the standard streams, signals, and the event loop. */
+import { nextTick } from "node:process";
 import { setImmediate } from "node:timers";
 import type * as Net from "node:net";
 import { TextLineStream } from "@std/streams/text-line-stream";
@@ -99,7 +100,11 @@ export function quicker(
 function socketInput({ Socket }: typeof Net): Input {
   const room = new Uint8Array(READ_BYTES);
   let buffer: Uint8Array = room;
-  let reading = Promise.withResolvers<number | null>();
+  let reading: PromiseWithResolvers<number | null> | undefined;
+  function end(count: number | null): void {
+    reading?.resolve(count);
+    reading = undefined;
+  }
   const socket = new Socket({
     fd: 0,
     writable: false,
@@ -107,19 +112,23 @@ function socketInput({ Socket }: typeof Net): Input {
       buffer: room,
       callback(count) {
         buffer.set(room.subarray(0, count));
-        reading.resolve(count);
-        return false; // no more until the next read
+        end(count);
+        // Cheaper than to stop at once and start again with the next read.
+        eventLoop.settled(() => {
+          if (reading === undefined) socket.pause();
+        });
+        return true;
       },
     },
   });
-  socket.on("end", () => reading.resolve(null));
-  socket.on("error", (error) => reading.reject(error));
+  socket.on("end", () => end(null));
+  socket.on("error", (error) => reading?.reject(error));
   return {
     prompt: true,
     read(into) {
       buffer = into;
       reading = Promise.withResolvers();
-      socket.resume();
+      if (socket.isPaused()) socket.resume();
       return reading.promise;
     },
   };
@@ -131,12 +140,16 @@ function socketOutput({ Socket }: typeof Net): Output {
   socket.on("error", () => {}); // the write that failed tells
   return {
     write: (bytes) =>
-      new Promise((resolve, reject) =>
+      new Promise((resolve, reject) => {
         socket.write(
           bytes,
           (error) => error ? reject(error) : resolve(bytes.length),
-        )
-      ),
+        );
+        // Mostly it is taken at once; the call that says so comes late.
+        if (socket.writableLength === 0 && !socket.errored) {
+          resolve(bytes.length);
+        }
+      }),
   };
 }
 
@@ -183,6 +196,8 @@ export function onSignals(): { received: Promise<string>; stop: () => void } {
 
 /** Deno's event loop. */
 export const eventLoop: EventLoop = {
+  // A tick comes after all promises only if it is asked for by one of them.
+  settled: (fn) => queueMicrotask(() => nextTick(fn)),
   soon: (fn) => void setImmediate(fn),
   setTimer(fn, delayMs) {
     const timer = setTimeout(fn, delayMs);

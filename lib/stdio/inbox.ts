@@ -44,15 +44,12 @@ export interface InboxOptions {
   input: Input;
   loop: EventLoop;
   maxLineBytes: number;
-  /** Resolves once input may be read. */
-  ready: () => Promise<void>;
   /** Told of a line that is left out: its start, and why. */
   skipped: (start: string, reason: string) => void;
 }
 
 /** The input as text of whole lines, read when it is asked for. */
 export class Inbox {
-  readonly text: ReadableStream<string>;
   readonly #options: InboxOptions;
   /** An unfinished line at the start, and room to read on. */
   #buffer = new Uint8Array(2 * READ_BYTES);
@@ -68,6 +65,7 @@ export class Inbox {
   /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
   #started = false;
   #reading = false;
+  #ended = false;
   /** How many reads were begun. */
   #begun = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
@@ -78,16 +76,24 @@ export class Inbox {
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    this.text = new ReadableStream<string>({
-      pull: async (controller) => {
-        for (let text = ""; text === "";) {
-          const count = await this.#read();
-          text = count === null ? this.#last() : this.#whole(count);
-          if (text !== "") controller.enqueue(text);
-          if (count === null) return controller.close();
-        }
-      },
-    }, { highWaterMark: 0 });
+  }
+
+  /**
+   * Reads what there is, or waits for it.
+   *
+   * @returns The lines that end in it; `undefined` after the end of the input.
+   */
+  async read(): Promise<string | undefined> {
+    if (this.#ended) return undefined;
+    this.#begun++;
+    this.#reading = true;
+    this.#look();
+    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
+    const count = await this.#options.input.read(room);
+    this.#reading = false;
+    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
+    this.#ended = count === null;
+    return count === null ? this.#last() : this.#whole(count);
   }
 
   /**
@@ -139,18 +145,6 @@ export class Inbox {
       }
     }
     this.#looking = undefined;
-  }
-
-  async #read(): Promise<number | null> {
-    await this.#options.ready();
-    this.#begun++;
-    this.#reading = true;
-    this.#look();
-    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
-    const count = await this.#options.input.read(room);
-    this.#reading = false;
-    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
-    return count;
   }
 
   /** The whole lines that end in what was just read; what follows is kept. */
