@@ -127,6 +127,7 @@ export {
   broadcastWorkload,
   callbacksWorkload,
   echoWorkload,
+  gCounterWorkload,
   gSetWorkload,
   linKvWorkload,
   pnCounterWorkload,

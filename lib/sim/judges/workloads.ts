@@ -147,3 +147,10 @@ export const pnCounterWorkload: Workload = {
   final: () => ({ f: "read" }),
   check: (history) => checkCounter(history),
 };
+
+/** `g-counter`: a counter that only grows, right on every node at the end. */
+export const gCounterWorkload: Workload = {
+  ...pnCounterWorkload,
+  generate: (random) =>
+    random.chance(0.5) ? { f: "add", value: random.int(5) } : { f: "read" },
+};
