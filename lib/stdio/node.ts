@@ -10,6 +10,9 @@ import type { Output } from "./outbox.ts";
 import { type MemoryUsage, patient, plainEventLoop } from "./runtime.ts";
 import { socketInput, socketOutput } from "./sockets.ts";
 
+/** In Bun a socket on a file descriptor stays silent. */
+const HAS_SOCKETS = !("Bun" in globalThis);
+
 let input: Input | undefined;
 /** Where messages come from by default. */
 export const stdin: Input = {
@@ -30,20 +33,20 @@ export const stderr: Output = fileOutput(2);
 
 function openInput(): Input {
   try {
-    return socketInput(openSocket, eventLoop);
-  } catch { // neither pipe nor socket
-    return fileInput(0);
-  }
+    if (HAS_SOCKETS) return socketInput(openSocket, eventLoop);
+  } catch { /* neither pipe nor socket */ }
+  return fileInput(0);
 }
 
 function openOutput(): Output {
   try {
-    return socketOutput(
-      new net.Socket({ fd: 1, readable: false, writable: true }),
-    );
-  } catch {
-    return fileOutput(1);
-  }
+    if (HAS_SOCKETS) {
+      return socketOutput(
+        new net.Socket({ fd: 1, readable: false, writable: true }),
+      );
+    }
+  } catch { /* neither pipe nor socket */ }
+  return fileOutput(1);
 }
 
 /** A pipe, a socket or a terminal as a socket. */
