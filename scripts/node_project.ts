@@ -7,7 +7,7 @@ import config from "../deno.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const dir = join(root, "dist/node");
-const PROGRAMS = ["main.ts", "tests/faulty_node.ts"];
+const PROGRAMS = ["main.ts", "lib/subcommands.ts", "tests/faulty_node.ts"];
 /** What the programs have of Deno, in Node.js. */
 const PRELUDE = `import { writeSync } from "node:fs";
 import process from "node:process";
@@ -33,8 +33,10 @@ function translate(code: string): string {
       /^import config .*$/m,
       `const config = { version: "${config.version}" };`,
     )
-    .replace(/"\.\.?\/lib\/mod\.ts"/, '"@gyre/node"')
-    .replace(/"\.\.?\/lib\/stdio\/mod\.ts"/, '"@gyre/node/stdio"');
+    .replace(/"\.\.?\/lib\/(mod|node)\.ts"/, '"@gyre/node"')
+    .replace(/"\.\.?\/lib\/stdio\/mod\.ts"/, '"@gyre/node/stdio"')
+    .replace(/"\.\/lib\/subcommands\.ts"/, '"./subcommands.mjs"')
+    .replaceAll(/"\.\/workloads\/\w+\.ts"/g, '"@gyre/node"');
 }
 
 Deno.mkdirSync(dir, { recursive: true });
