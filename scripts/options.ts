@@ -39,6 +39,13 @@ export class Task {
     return this.#parse(options, false).values;
   }
 
+  /** The options of this process, and its other arguments; shows the help and ends the task when asked for it. */
+  both<const T extends Config>(
+    options: T,
+  ): { values: Values<T>; positionals: string[] } {
+    return this.#parse(options, true);
+  }
+
   /** The arguments of this process, which takes no options; shows the help and ends the task when asked for it. */
   arguments(): string[] {
     return this.#parse({}, true).positionals;

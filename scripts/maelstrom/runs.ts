@@ -1,0 +1,101 @@
+/** The table of workloads that a real Maelstrom runs: what it is told, and what the binary is. */
+
+/** A run of Maelstrom's. */
+export interface Run {
+  /** Maelstrom's workload; the binary's subcommand of the same name does it. */
+  workload: string;
+  /** What the binary is told besides. */
+  args?: readonly string[];
+  /** What Maelstrom is told besides. */
+  options: readonly string[];
+}
+
+const run = (workload: string, options: string, args = ""): Run => ({
+  workload,
+  options: options.split(" "),
+  args: args === "" ? [] : args.split(" "),
+});
+
+/** The runs, those of one workload together. */
+export const RUNS: readonly Run[] = [
+  run("echo", "--node-count 1"),
+  run(
+    "unique-ids",
+    "--node-count 3 --rate 1000 --availability total --nemesis partition",
+  ),
+  ...["grid", "line", "total", "tree4"].map((topology) =>
+    run("broadcast", `--node-count 5 --rate 10 --topology ${topology}`)
+  ),
+  run("broadcast", "--node-count 5 --rate 10 --nemesis partition"),
+  ...["speed", "thrift"].map((aim) =>
+    run(
+      "broadcast",
+      "--node-count 25 --rate 100 --latency 100",
+      `--aim ${aim}`,
+    )
+  ),
+  run(
+    "broadcast",
+    "--node-count 25 --rate 100 --latency 100 --nemesis partition",
+  ),
+  run("g-set", "--node-count 5 --rate 100 --nemesis partition"),
+  run("g-counter", "--node-count 3 --rate 100 --nemesis partition"),
+  run("pn-counter", "--node-count 3 --rate 100 --nemesis partition"),
+];
+
+/**
+ * What Maelstrom is called with.
+ *
+ * @param run The run.
+ * @param bin The binary.
+ * @param seconds For how long clients ask.
+ */
+export function commandLine(
+  { workload, options, args = [] }: Run,
+  bin: string,
+  seconds: number,
+): string[] {
+  return [
+    ...["test", "-w", workload, "--bin", bin, ...options],
+    ...["--time-limit", String(seconds), "--", workload, ...args],
+  ];
+}
+
+/** A run in a few words. */
+export function title({ workload, options, args = [] }: Run): string {
+  const told = options.join(" ").replaceAll("--", "");
+  return [workload, ...args.length > 0 ? [args.join(" ")] : [], told].join(" ");
+}
+
+/** What a map of Maelstrom's results has under a key, in the first map of that name. */
+function field(edn: string, map: string, key: string): string | undefined {
+  const from = edn.indexOf(`:${map} {`);
+  if (from < 0) return undefined;
+  const inside = edn.slice(from, edn.indexOf("}", from));
+  return inside.match(RegExp(`[{\\s]${key} ([^\\s,}]+)`))?.[1];
+}
+
+/** A number with four digits. */
+const short = (text: string) => String(Number(Number(text).toPrecision(4)));
+
+/**
+ * The figures of a run, as Maelstrom's `results.edn` has them.
+ *
+ * @param edn The file's text.
+ */
+export function figures(edn: string): string {
+  const between = field(edn, "servers", ":msgs-per-op");
+  const all = field(edn, "all", ":msgs-per-op");
+  const available = field(edn, "availability", ":ok-fraction");
+  const known = ["0.5", "0.99", "1"].map((part) =>
+    field(edn, "stable-latencies", part.replace(".", "\\."))
+  );
+  return [
+    ...between ? [`${short(between)} messages/op between servers`] : [],
+    ...all ? [`${short(all)} in all`] : [],
+    ...available ? [`availability ${Number(available)}`] : [],
+    ...known.every((ms) => ms !== undefined)
+      ? [`known after ${known.join(" / ")} ms (median / p99 / max)`]
+      : [],
+  ].join(", ");
+}
