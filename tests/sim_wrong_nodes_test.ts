@@ -131,7 +131,7 @@ for (const name of Object.keys(SCENARIOS)) {
       for (
         const type of [
           ...["echo", "pending_count", "send_fire_forget", "generate", "read"],
-          ...["write", "cas", "add", "broadcast", "topology"],
+          ...["write", "cas", "add", "broadcast", "topology", "txn"],
         ]
       ) node.on(type, () => {});
     }, name === "broadcast" ? 'not answered "topology"' : "makes no progress"));

@@ -122,6 +122,7 @@ export {
   type SometimesCounts,
 } from "./judges/sometimes.ts";
 export { Simulation } from "./simulation.ts";
+export { checkTransactions } from "./judges/transactions.ts";
 export type { Workload } from "./judges/workload.ts";
 export {
   broadcastWorkload,
@@ -130,5 +131,6 @@ export {
   gSetWorkload,
   linKvWorkload,
   pnCounterWorkload,
+  txnRwRegisterWorkload,
   uniqueIdsWorkload,
 } from "./judges/workloads.ts";

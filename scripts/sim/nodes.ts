@@ -2,7 +2,13 @@
  * The nodes that `deno task sim` puts under fault: the binary's own, and small
  * ones that do each of Maelstrom's workloads with RPCs and services.
  */
-import { callbacks, ErrorCode, type Node, RpcError } from "../../lib/mod.ts";
+import {
+  callbacks,
+  ErrorCode,
+  type Node,
+  RpcError,
+  txnRwRegister,
+} from "../../lib/mod.ts";
 import type { SimulatedProcess } from "../../lib/sim/mod.ts";
 import {
   broadcastWorkload,
@@ -13,6 +19,7 @@ import {
   gSetWorkload,
   linKvWorkload,
   pnCounterWorkload,
+  txnRwRegisterWorkload,
   uniqueIdsWorkload,
   type Workload,
 } from "../../lib/sim/mod.ts";
@@ -32,6 +39,8 @@ const ROUNDS = 8;
 const TIMEOUTS_MS = [1000, 400];
 
 const ONCE = FAULT_KINDS.filter((kind) => kind !== "duplication");
+/** What is kept in memory, and must not be done twice. */
+const IN_MEMORY_ONCE = ONCE.filter((kind) => kind !== "crash");
 const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
 
 function uniqueIds(node: Node, { random }: SimulatedProcess): void {
@@ -170,5 +179,11 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     workload: pnCounterWorkload,
     faults: ONCE,
     maxReplyBytes: 1024,
+  },
+  "txn-rw-register": {
+    setUp: txnRwRegister,
+    workload: txnRwRegisterWorkload,
+    faults: IN_MEMORY_ONCE,
+    maxReplyBytes: 4096,
   },
 };

@@ -7,6 +7,7 @@ import {
 } from "./checkers.ts";
 import { checkRegisters } from "./linearizability.ts";
 import { untilAllKnow } from "./metrics.ts";
+import { checkTransactions } from "./transactions.ts";
 import type { Workload } from "./workload.ts";
 
 /** How many keys `lin-kv` uses at the same time, and for how many operations. */
@@ -14,6 +15,12 @@ const KEYS = 3;
 const OPERATIONS_PER_KEY = 60;
 /** The values that are written: few, so that a compare-and-set has a chance. */
 const VALUES = 5;
+/** How many registers there are in all, and how many of them are used at the same time, for how many transactions. */
+const REGISTERS = 40;
+const REGISTERS_AT_ONCE = 4;
+const TRANSACTIONS_PER_REGISTER = 30;
+/** How many operations a transaction has at the most. */
+const MAX_TXN_LENGTH = 4;
 /** Keys and elements from here on are asked for after the faults only. */
 const PROBED = 1_000_000;
 
@@ -146,4 +153,33 @@ export const pnCounterWorkload: Workload = {
   probe: () => [{ f: "add", value: 1 }, { f: "read" }],
   final: () => ({ f: "read" }),
   check: (history) => checkCounter(history),
+};
+
+/** `txn-rw-register`: transactions over registers, read committed. */
+export const txnRwRegisterWorkload: Workload = {
+  generate(random, index) {
+    const step = Math.floor(
+      index / (REGISTERS_AT_ONCE * TRANSACTIONS_PER_REGISTER),
+    );
+    const length = 1 + random.int(MAX_TXN_LENGTH);
+    const txn = Array.from({ length }, (_, i) => {
+      const key = (step * REGISTERS_AT_ONCE + random.int(REGISTERS_AT_ONCE)) %
+        REGISTERS;
+      return random.chance(0.5)
+        ? ["r", key, null]
+        : ["w", key, index * MAX_TXN_LENGTH + i];
+    });
+    return { f: "txn", value: txn };
+  },
+  request: ({ value }) => ({ type: "txn", txn: value }),
+  result: (_, reply) => reply["txn"],
+  probe: (_, number) => {
+    const key = PROBED + number;
+    return [{ f: "txn", value: [["r", key, null], ["r", key, null]] }];
+  },
+  final: () => ({
+    f: "txn",
+    value: Array.from({ length: REGISTERS }, (_, key) => ["r", key, null]),
+  }),
+  check: (history) => checkTransactions(history),
 };
