@@ -132,6 +132,7 @@ for (const name of Object.keys(SCENARIOS)) {
         const type of [
           ...["echo", "pending_count", "send_fire_forget", "generate", "read"],
           ...["write", "cas", "add", "broadcast", "topology", "txn"],
+          ...["send", "poll", "commit_offsets", "list_committed_offsets"],
         ]
       ) node.on(type, () => {});
     }, name === "broadcast" ? 'not answered "topology"' : "makes no progress"));

@@ -122,6 +122,7 @@ export {
   type SometimesCounts,
 } from "./judges/sometimes.ts";
 export { Simulation } from "./simulation.ts";
+export { checkLogs } from "./judges/logs.ts";
 export { checkTransactions } from "./judges/transactions.ts";
 export type { Workload } from "./judges/workload.ts";
 export {
@@ -129,6 +130,7 @@ export {
   callbacksWorkload,
   echoWorkload,
   gSetWorkload,
+  kafkaWorkload,
   linKvWorkload,
   pnCounterWorkload,
   txnRwRegisterWorkload,

@@ -5,6 +5,7 @@
 import {
   callbacks,
   ErrorCode,
+  kafka,
   type Node,
   RpcError,
   txnRwRegister,
@@ -17,6 +18,7 @@ import {
   FAULT_KINDS,
   type FaultKind,
   gSetWorkload,
+  kafkaWorkload,
   linKvWorkload,
   pnCounterWorkload,
   txnRwRegisterWorkload,
@@ -185,5 +187,11 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     workload: txnRwRegisterWorkload,
     faults: IN_MEMORY_ONCE,
     maxReplyBytes: 4096,
+  },
+  kafka: {
+    setUp: kafka,
+    workload: kafkaWorkload,
+    faults: IN_MEMORY_ONCE,
+    maxReplyBytes: 16_384,
   },
 };

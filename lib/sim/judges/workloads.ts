@@ -5,6 +5,7 @@ import {
   checkSet,
   checkUniqueIds,
 } from "./checkers.ts";
+import { checkLogs, pollsBehind } from "./logs.ts";
 import { checkRegisters } from "./linearizability.ts";
 import { untilAllKnow } from "./metrics.ts";
 import { checkTransactions } from "./transactions.ts";
@@ -21,6 +22,12 @@ const REGISTERS_AT_ONCE = 4;
 const TRANSACTIONS_PER_REGISTER = 30;
 /** How many operations a transaction has at the most. */
 const MAX_TXN_LENGTH = 4;
+/** The logs; how many of them are used at the same time, and for how many operations. */
+const LOGS = Array.from({ length: 80 }, (_, log) => `k${log}`);
+const LOGS_AT_ONCE = 4;
+const OPERATIONS_PER_LOG = 30;
+/** Polls and commits are of offsets below this. */
+const MAX_OFFSET = 40;
 /** Keys and elements from here on are asked for after the faults only. */
 const PROBED = 1_000_000;
 
@@ -182,4 +189,45 @@ export const txnRwRegisterWorkload: Workload = {
     value: Array.from({ length: REGISTERS }, (_, key) => ["r", key, null]),
   }),
   check: (history) => checkTransactions(history),
+};
+
+/** `kafka`: logs, in which no message is lost, doubled or skipped. */
+export const kafkaWorkload: Workload = {
+  generate(random, index) {
+    const step = Math.floor(index / (LOGS_AT_ONCE * OPERATIONS_PER_LOG));
+    const log = () =>
+      LOGS[(step * LOGS_AT_ONCE + random.int(LOGS_AT_ONCE)) % LOGS.length]!;
+    if (random.chance(0.5)) return { f: "send", key: log(), value: index };
+    if (random.chance(0.6)) {
+      const from = () => random.chance(0.5) ? 0 : random.int(MAX_OFFSET);
+      return { f: "poll", value: { [log()]: from(), [log()]: from() } };
+    }
+    return random.chance(0.5)
+      ? { f: "commit", value: { [log()]: random.int(MAX_OFFSET) } }
+      : { f: "committed", value: [...new Set([log(), log()])] };
+  },
+  request({ f, key, value }) {
+    if (f === "send") return { type: f, key, msg: value };
+    if (f === "poll") return { type: f, offsets: value };
+    return f === "commit"
+      ? { type: "commit_offsets", offsets: value }
+      : { type: "list_committed_offsets", keys: value };
+  },
+  result: ({ f }, { offset, msgs, offsets }) =>
+    f === "send" ? offset : f === "poll" ? msgs : offsets,
+  probe(_, number) {
+    const key = `probed ${number}`;
+    return [
+      { f: "send", key, value: PROBED + number },
+      { f: "poll", value: { [key]: 0 } },
+      { f: "commit", value: { [key]: 0 } },
+      { f: "committed", value: [key] },
+    ];
+  },
+  final: () => ({
+    f: "poll",
+    value: Object.fromEntries(LOGS.map((key) => [key, 0])),
+  }),
+  latencies: (history) => ({ "polls behind": pollsBehind(history) }),
+  check: (history) => checkLogs(history),
 };
