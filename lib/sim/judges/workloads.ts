@@ -22,8 +22,12 @@ const REGISTERS_AT_ONCE = 4;
 const TRANSACTIONS_PER_REGISTER = 30;
 /** How many operations a transaction has at the most. */
 const MAX_TXN_LENGTH = 4;
-/** The logs; how many of them are used at the same time, and for how many operations. */
-const LOGS = Array.from({ length: 80 }, (_, log) => `k${log}`);
+/**
+ * The logs; how many of them are used at the same time, and for how many
+ * operations. So in 48,000 operations none gets longer than what one poll may
+ * be expected to return.
+ */
+const LOGS = Array.from({ length: 400 }, (_, log) => `k${log}`);
 const LOGS_AT_ONCE = 4;
 const OPERATIONS_PER_LOG = 30;
 /** Polls and commits are of offsets below this. */
