@@ -109,7 +109,7 @@ export function kafka(node: AnyNode): void {
     },
     // Of what a node has learnt was committed, the later is more.
     join: (a, b) => ({
-      segments: [...a.segments, ...b.segments],
+      segments: joined([...a.segments, ...b.segments]),
       committed: { ...a.committed, ...b.committed },
     }),
     full: () =>
@@ -233,6 +233,22 @@ class Log {
       return { node, key, from: 0, to, entries };
     });
   }
+}
+
+/** Segments, those that follow each other as one. */
+function joined(segments: readonly Segment[]): Segment[] {
+  const all: Segment[] = [];
+  const last = new Map<string, number>(); // where that of a node's part of a log is
+  for (const segment of segments) {
+    const part = `${segment.node} ${segment.key}`;
+    const index = last.get(part);
+    const before = index === undefined ? undefined : all[index];
+    if (before?.to === segment.from) {
+      const entries = [...before.entries, ...segment.entries];
+      all[index!] = { ...before, to: segment.to, entries };
+    } else last.set(part, all.push(segment) - 1);
+  }
+  return all;
 }
 
 function offsetsOf(type: string, offsets: unknown): [string, number][] {

@@ -43,7 +43,11 @@ export function txnRwRegister(node: AnyNode): void {
       });
       return news.length > 0 ? news : undefined;
     },
-    join: (a, b) => [...a, ...b],
+    // Of what a node has learnt of a key, the later is the one that stays.
+    join: (a, b) => [
+      ...new Map([...a, ...b].map((write) => [JSON.stringify(write[0]), write]))
+        .values(),
+    ],
     full: () => registers.size > 0 ? [...registers.values()] : undefined,
   });
   node.on("txn", ({ body }) => {
