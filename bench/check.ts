@@ -6,7 +6,7 @@
 import { requireLinux } from "./cpu.ts";
 import { interleave, medians, type Sample } from "./harness.ts";
 import { nodes } from "./nodes.ts";
-import { echoBytes, init, pump } from "./pipe.ts";
+import { echoBytes, init, lost, pump } from "./pipe.ts";
 import { Child } from "./process.ts";
 import { runStructure } from "./reaper.ts";
 import { Task } from "../scripts/options.ts";
@@ -84,6 +84,15 @@ const checks: Check[] = [
     unit: "× the TextLineStream ceiling's",
     measure: () =>
       ratio("TextLineStream", "CPU", 5, (variant) => pump(variant, ECHOES)),
+  },
+  {
+    what: "memory of a process 5 s after 1,000,000 RPCs were lost and reaped",
+    bound: 20,
+    unit: "MiB more than before",
+    measure: async () => {
+      const sample = await lost("gyre", 1e6);
+      return sample["5 s later, MiB"]! - sample["memory before, MiB"]!;
+    },
   },
   {
     what: "memory of a pending callback, 1,000,000 pending",

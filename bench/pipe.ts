@@ -138,7 +138,7 @@ function ask<T>(child: Child, type: string): T {
 const sleep = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 
 /** 1,000,000 RPCs whose answers never come. */
-async function lost(variant: string, count: number): Promise<Sample> {
+export async function lost(variant: string, count: number): Promise<Sample> {
   const input = lines(count, fireForget);
   const child = await started(variant);
   const [cpu, before] = [child.cpuMs, child.memory.now];

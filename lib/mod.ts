@@ -67,6 +67,7 @@ export {
   type BroadcastOptions,
 } from "./workloads/broadcast.ts";
 export { callbacks } from "./workloads/callbacks.ts";
+export { echo } from "./workloads/echo.ts";
 export { gCounter } from "./workloads/g_counter.ts";
 export { gSet } from "./workloads/g_set.ts";
 export { kafka } from "./workloads/kafka.ts";

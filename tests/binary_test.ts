@@ -1,6 +1,8 @@
 /** End to end: the node as a process. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
+import { SUBCOMMANDS } from "../lib/subcommands.ts";
+import { TestNode } from "../lib/testing.ts";
 import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
 
 const posix = Deno.build.os !== "windows";
@@ -308,17 +310,19 @@ Deno.test({
   },
 });
 
+/** What the binary says on stdout, and nothing on stderr. */
+async function say(...args: string[]): Promise<string> {
+  const [program, ...all] = command(...args);
+  const { code, stdout, stderr } = await new Deno.Command(program, {
+    args: all,
+    cwd: root,
+    stdin: "null",
+  }).output();
+  assertEquals([code, stderr.length], [0, 0]);
+  return new TextDecoder().decode(stdout);
+}
+
 Deno.test("--help, -h and --version go to stdout, whatever else is asked for", async () => {
-  const say = async (...args: string[]) => {
-    const [program, ...all] = command(...args);
-    const { code, stdout, stderr } = await new Deno.Command(program, {
-      args: all,
-      cwd: root,
-      stdin: "null",
-    }).output();
-    assertEquals([code, stderr.length], [0, 0]);
-    return new TextDecoder().decode(stdout);
-  };
   assertEquals(await say("--version"), `gyre ${config.version}\n`);
   const help = await say("--help", "--max-pending", "7");
   assertEquals(await say("-h"), help);
@@ -330,12 +334,92 @@ Deno.test("--help, -h and --version go to stdout, whatever else is asked for", a
   }
 });
 
+Deno.test("--help lists the workloads, and that of one its own options", async () => {
+  const help = await say("--help");
+  for (const [name, { does }] of Object.entries(SUBCOMMANDS)) {
+    assert(new RegExp(`^  ${name}  +${does}$`, "m").test(help), name);
+  }
+  assert(!help.includes("--aim"));
+  const broadcast = await say("broadcast", "-h");
+  assertStringIncludes(broadcast, "gyre broadcast: what one node is told");
+  assertStringIncludes(broadcast, "\n  --aim speed|thrift    what to save");
+  assertStringIncludes(broadcast, "\n  --rpc-timeout MS ");
+  assert(!(await say("echo", "--help")).includes("--aim"));
+  assertEquals(await say("echo", "--version"), `gyre ${config.version}\n`);
+});
+
+/** A request of each workload, and what the reply says of it. */
+const ASKED: Record<string, [request: Json, reply: Json]> = {
+  callbacks: [{ type: "pending_count" }, { count: 0 }],
+  echo: [{ type: "echo", echo: [1] }, { echo: [1] }],
+  "unique-ids": [{ type: "generate" }, {}],
+  broadcast: [{ type: "broadcast", message: 1 }, {}],
+  "g-set": [{ type: "read" }, { value: [] }],
+  "g-counter": [{ type: "read" }, { value: 0 }],
+  "pn-counter": [{ type: "add", delta: -1 }, {}],
+};
+
+for (const name of Object.keys(SUBCOMMANDS)) {
+  Deno.test(`gyre ${name} does that workload`, async () => {
+    const [request, expected] = ASKED[name]!;
+    const node = new NodeProcess(name, "--first-msg-id", "41");
+    await node.init("n1");
+    await node.request({ ...request, msg_id: 2 });
+    const { body: { id, ...body } } = await node.next();
+    assertEquals(body, {
+      ...expected,
+      type: `${request.type}_ok`,
+      in_reply_to: 2,
+      msg_id: 42,
+    });
+    assertEquals(typeof id, name === "unique-ids" ? "string" : "undefined");
+    await node.request({ type: "of no workload", msg_id: 3 });
+    assertEquals((await node.next()).body.code, 10);
+    assertEquals((await node.end()).code, 0);
+  });
+}
+
+Deno.test("broadcast --aim decides whether news is told after 200 ms", async () => {
+  const setUp = await SUBCOMMANDS.broadcast!.load();
+  for (const [aim, inTime] of [["speed", true], ["thrift", false]] as const) {
+    const test = new TestNode((node) => setUp(node, { aim }));
+    const body = { type: "broadcast", message: 1, msg_id: 1 };
+    await test.deliver({ src: "c1", body });
+    test.sent();
+    await test.advance(200);
+    const told = test.sent().some(({ body: { delta } }) => delta !== undefined);
+    assertEquals(told, inTime, aim);
+  }
+});
+
+Deno.test("msg_ids start at 0 where the exercise is run, at random for a workload", async () => {
+  const first = async (...args: string[]) => {
+    const node = new NodeProcess(...args);
+    const init = { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] };
+    await node.request(init, "c0");
+    const { body } = await node.next();
+    await node.end();
+    return body.msg_id;
+  };
+  assertEquals(await first(), 0);
+  assertEquals(await first("callbacks"), 0);
+  assertEquals(await first("--first-msg-id", "7"), 7);
+  const random = await Promise.all([
+    first("echo"),
+    first("echo"),
+    first("--first-msg-id", "random"),
+  ]);
+  assertEquals(new Set([...random, 0]).size, 4);
+  assert(random.every((id) => Number.isSafeInteger(id) && id < 2 ** 52));
+});
+
 const OPTIONS = [
   "--rpc-timeout",
   "--reap-interval",
   "--max-pending",
   "--max-running",
   "--max-line-bytes",
+  "--first-msg-id",
   "--log-level",
   "--help",
   "--version",
@@ -345,7 +429,16 @@ for (
   const [args, texts] of [
     [["--nope"], ["'--nope'", ...OPTIONS]],
     [["-n"], ["'-n'", ...OPTIONS]],
-    [["extra"], ["'extra'", ...OPTIONS]],
+    [["extra"], [
+      "'extra'",
+      ...OPTIONS,
+      `workloads: ${Object.keys(SUBCOMMANDS).join(", ")}`,
+    ]],
+    [["toString"], ["no workload 'toString'"]],
+    [["--max-pending=1", "echo"], ["'echo'", "gyre [WORKLOAD] [options]"]],
+    [["echo", "--aim=speed"], ["'--aim'", ...OPTIONS]],
+    [["broadcast", "--nope"], ["'--nope'", "--aim", ...OPTIONS]],
+    [["broadcast", "--aim=x"], ["--aim must be one of speed, thrift, not 'x'"]],
     [["--help=yes"], ["'-h, --help'", ...OPTIONS]],
     [["--rpc-timeout"], ["'--rpc-timeout <value>'", ...OPTIONS]],
     [["--log-level=loud"], [
@@ -357,10 +450,13 @@ for (
       ["--max-pending", "0 to 1000000000", "-1", "1.5", "1000000001"],
       ["--max-running", "1 to 1000000000", "0", "1.5", "1000000001"],
       ["--max-line-bytes", "1 to 536870912", "0", "1.5", "536870913"],
+      ["--first-msg-id", "0 to 4503599627370496", "1.5", "4503599627370497"],
     ].flatMap(([name, range, ...values]) =>
       [...values, "", " ", "1s", "NaN", "Infinity"].map((value) =>
         [[`${name}=${value}`], [
-          `${name} must be a number from ${range}, not '${value}'`,
+          `${name} must be ${
+            name === "--first-msg-id" ? "random, or " : ""
+          }a number from ${range}, not '${value}'`,
         ]] as const
       )
     ),

@@ -1,11 +1,15 @@
 /** What `lib/` imports is what the README says that it does. */
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { readdirSync } from "node:fs";
 import config from "../deno.json" with { type: "json" };
 import { root } from "./process.ts";
 
-const IMPORTS =
-  /^(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"|\bimport\("([^"]+)"\)/gm;
+const STATIC_IMPORTS =
+  /^(?:import|export)\b[^;"]*?\bfrom\s*"([^"]+)"|^import\s*"([^"]+)"/gm;
+const IMPORTS = RegExp(
+  `${STATIC_IMPORTS.source}|\\bimport\\("([^"]+)"\\)`,
+  "gm",
+);
 
 /** A file without its comments. */
 function code(url: URL): string {
@@ -43,6 +47,41 @@ for (const [entry, path] of Object.entries(config.exports)) {
     assertEquals(found.sort(), documented(name).sort());
   });
 }
+
+/** The files that a file loads with itself, those of its dynamic imports left out. */
+function loaded(url: URL, seen = new Set<string>()): Set<string> {
+  if (seen.has(url.href)) return seen;
+  seen.add(url.href);
+  for (const [, ...names] of code(url).matchAll(STATIC_IMPORTS)) {
+    const specifier = names.find((name) => name !== undefined)!;
+    if (specifier.startsWith(".") && specifier.endsWith(".ts")) {
+      loaded(new URL(specifier, url), seen);
+    }
+  }
+  return seen;
+}
+
+/** The workloads among them. */
+function workloads(path: string): string[] {
+  return [...loaded(new URL(path, root))].map((href) =>
+    /lib\/workloads\/(.*)/.exec(href)?.[1]
+  ).filter((file) => file !== undefined).sort();
+}
+
+Deno.test("the binary loads a workload when it is asked for it, and no other", () => {
+  assertEquals(workloads("main.ts"), []);
+  assert(
+    !loaded(new URL("main.ts", root)).has(new URL("lib/mod.ts", root).href),
+  );
+  const uses: Record<string, string[]> = {
+    "broadcast.ts": ["g_set.ts"],
+    "g_counter.ts": ["pn_counter.ts"],
+  };
+  for (const { name } of Deno.readDirSync(new URL("lib/workloads/", root))) {
+    const expected = [name, ...uses[name] ?? []].sort();
+    assertEquals(workloads(`lib/workloads/${name}`), expected);
+  }
+});
 
 Deno.test("only lib/stdio/deno.ts touches Deno", () => {
   const lib = new URL("lib/", root);

@@ -4,6 +4,7 @@ import {
   broadcastWorkload,
   FAULT_KINDS,
   type FaultKind,
+  gCounterWorkload,
   gSetWorkload,
   pnCounterWorkload,
   Simulation,
@@ -21,12 +22,6 @@ import { uniqueIds } from "../lib/workloads/unique_ids.ts";
 const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
 /** And to whose clients it makes a difference that something is done twice. */
 const ONCE = IN_MEMORY.filter((kind) => kind !== "duplication");
-
-const gCounterWorkload: Workload = {
-  ...pnCounterWorkload,
-  generate: (random) =>
-    random.chance(0.5) ? { f: "add", value: random.int(6) } : { f: "read" },
-};
 
 /** Runs 40 seeds; the operations that succeeded, in all. */
 async function survive(

@@ -129,6 +129,7 @@ export {
   broadcastWorkload,
   callbacksWorkload,
   echoWorkload,
+  gCounterWorkload,
   gSetWorkload,
   kafkaWorkload,
   linKvWorkload,

@@ -41,6 +41,8 @@ const DRAIN_ROUNDS = 20;
 const STOP_MS = 10_000;
 /** How long, at most, a node takes to start, and what sets it up to arrive. */
 const SET_UP_MS = 50;
+/** How long it takes until a process that has started anew gets its `init`, at the most, in ms: others know it already. */
+const RESTART_MS = 200;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
@@ -562,7 +564,9 @@ export class Simulation {
     const { dest } = envelope;
     this.#sent(envelope);
     // Others may write to a node before its init has arrived.
-    this.#at(this.#nowUs + this.#setUpRandom.int(SET_UP_MS * 1000), () => {
+    const isRestart = (this.#hosts.get(dest)?.incarnation ?? 1) > 1;
+    const ms = isRestart ? RESTART_MS : SET_UP_MS;
+    this.#at(this.#nowUs + this.#setUpRandom.int(ms * 1000), () => {
       this.#traceEvent("recv", `"m":${envelope.number}`);
       if (dest === SET_UP_CLIENT) this.#setUp.receive(messageOf(envelope));
       else this.#hosts.get(dest)!.arrive(envelope);

@@ -1,6 +1,13 @@
 /** The runtime's event loop, as far as an inbox and an outbox need it; a simulation hands in its own. */
 export interface EventLoop {
   /**
+   * Calls a function in this turn of the loop, once no promise is left to be
+   * settled: what has been read is handled by then.
+   *
+   * @param fn What to call.
+   */
+  settled(fn: () => void): void;
+  /**
    * Calls a function in the next turn of the loop, once all that could be read
    * or written by then has been dealt with.
    *

@@ -30,21 +30,26 @@ const BOM = [0xef, 0xbb, 0xbf];
  * `deno task bench:pipe in-time`.
  */
 const LOOK_MS = 4;
+/**
+ * On a busy machine such a thread was seen to take 13 ms for what could be read
+ * at once, and the process to stand still for 100 ms. So where a timer was late
+ * by `LOOK_MS` or more, it is only after so many times that long ...
+ */
+const LOOKS_WHEN_LATE = 8;
+/** ... and where the read before was full, so that there was more, always after so many. */
+const LOOKS_FOR_MORE = 50;
 
 /** Options of an {@linkcode Inbox}. */
 export interface InboxOptions {
   input: Input;
   loop: EventLoop;
   maxLineBytes: number;
-  /** Resolves once input may be read. */
-  ready: () => Promise<void>;
   /** Told of a line that is left out: its start, and why. */
   skipped: (start: string, reason: string) => void;
 }
 
 /** The input as text of whole lines, read when it is asked for. */
 export class Inbox {
-  readonly text: ReadableStream<string>;
   readonly #options: InboxOptions;
   /** An unfinished line at the start, and room to read on. */
   #buffer = new Uint8Array(2 * READ_BYTES);
@@ -60,35 +65,47 @@ export class Inbox {
   /** Whether a line was seen: a BOM before the first is passed over, elsewhere it is part of a line. */
   #started = false;
   #reading = false;
+  #ended = false;
   /** How many reads were begun. */
   #begun = 0;
   /** Which of them last found less than it had room for, and so emptied the pipe. */
   #emptied = 0;
-  /** Who waits in {@linkcode Inbox.caughtUp}, and how many reads had been begun when they came. */
-  #waiter: { since: number; resolve: () => void } | undefined;
+  /** Who waits in {@linkcode Inbox.caughtUp}, how many reads had been begun when they came, and whether they were late. */
+  #waiter: { since: number; late: boolean; resolve: () => void } | undefined;
   #looking: Promise<void> | undefined;
 
   constructor(options: InboxOptions) {
     this.#options = options;
-    this.text = new ReadableStream<string>({
-      pull: async (controller) => {
-        for (let text = ""; text === "";) {
-          const count = await this.#read();
-          text = count === null ? this.#last() : this.#whole(count);
-          if (text !== "") controller.enqueue(text);
-          if (count === null) return controller.close();
-        }
-      },
-    }, { highWaterMark: 0 });
+  }
+
+  /**
+   * Reads what there is, or waits for it.
+   *
+   * @returns The lines that end in it; `undefined` after the end of the input.
+   */
+  async read(): Promise<string | undefined> {
+    if (this.#ended) return undefined;
+    this.#begun++;
+    this.#reading = true;
+    this.#look();
+    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
+    const count = await this.#options.input.read(room);
+    this.#reading = false;
+    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
+    this.#ended = count === null;
+    return count === null ? this.#last() : this.#whole(count);
   }
 
   /**
    * Resolves once the pipe is known to have been empty at some moment since
    * the call, and what had been read by then has been handled.
+   *
+   * @param lateMs By how much the caller's timer was late: the process may not have run.
    */
-  caughtUp(): Promise<void> {
+  caughtUp(lateMs: number): Promise<void> {
     const { promise, resolve } = Promise.withResolvers<void>();
-    this.#waiter = { since: this.#begun, resolve };
+    const late = lateMs >= LOOK_MS;
+    this.#waiter = { since: this.#begun, late, resolve };
     this.#look();
     return promise;
   }
@@ -106,30 +123,28 @@ export class Inbox {
   /** Looks until the waiter can go. What was read before the last turn is handled. */
   async #lookOn(): Promise<void> {
     const { input, loop } = this.#options;
+    let looks = 0;
     while (this.#reading && this.#waiter) {
       const begun = this.#begun;
       await sleep(loop, input.prompt ? 0 : LOOK_MS);
       await nextTurn(loop);
       const waited = this.#reading && this.#begun === begun;
+      looks = waited ? looks + 1 : 0;
       if (this.#waiter === undefined) break; // stopped meanwhile
-      if (waited || this.#emptied > this.#waiter.since) {
+      const { since, late } = this.#waiter;
+      const enough = input.prompt
+        ? 1
+        : this.#emptied < begun - 1
+        ? LOOKS_FOR_MORE
+        : late
+        ? LOOKS_WHEN_LATE
+        : 1;
+      if (looks >= enough || this.#emptied > since) {
         this.#waiter.resolve();
         this.#waiter = undefined;
       }
     }
     this.#looking = undefined;
-  }
-
-  async #read(): Promise<number | null> {
-    await this.#options.ready();
-    this.#begun++;
-    this.#reading = true;
-    this.#look();
-    const room = this.#buffer.subarray(this.#kept, this.#kept + READ_BYTES);
-    const count = await this.#options.input.read(room);
-    this.#reading = false;
-    if (count === null || count < READ_BYTES) this.#emptied = this.#begun;
-    return count;
   }
 
   /** The whole lines that end in what was just read; what follows is kept. */

@@ -1,5 +1,18 @@
 /** Memory is given back while the node has little to do: V8 collects only while something happens. */
-import { collect, eventLoop, memoryUsage } from "./deno.ts";
+import * as deno from "./deno.ts";
+import type { EventLoop } from "./event_loop.ts";
+
+/** What it needs of a runtime; a test hands in its own. */
+export interface MemoryRuntime {
+  /** How much memory is used, in bytes. */
+  memoryUsage(): { rss: number; heapUsed: number };
+  /** Collects all the garbage. */
+  collect(): Promise<void>;
+  /** Its event loop. */
+  eventLoop: Pick<EventLoop, "setTimer">;
+  /** Ms since some fixed moment. */
+  now(): number;
+}
 
 /** How often to look, in ms, from the first event on ... */
 const LOOK_MS = 1000;
@@ -17,14 +30,23 @@ const PAUSE = 100;
 /** Collects garbage when the process has grown and there is little to do. */
 export class Memory {
   readonly #pendingCount: () => number;
-  #collectedBytes = memoryUsage().rss;
+  readonly #runtime: MemoryRuntime;
+  #collectedBytes: number;
   #notBefore = 0;
   #events = 0;
   #cancelTimer: (() => void) | undefined;
 
-  /** @param pendingCount How many RPCs are pending. */
-  constructor(pendingCount: () => number) {
+  /**
+   * @param pendingCount How many RPCs are pending.
+   * @param runtime The runtime; by default Deno.
+   */
+  constructor(
+    pendingCount: () => number,
+    runtime: MemoryRuntime = { ...deno, now: () => performance.now() },
+  ) {
     this.#pendingCount = pendingCount;
+    this.#runtime = runtime;
+    this.#collectedBytes = runtime.memoryUsage().rss;
   }
 
   /** To be called whenever something happens that may use memory or free it. */
@@ -39,13 +61,17 @@ export class Memory {
   }
 
   #arm(): void {
-    this.#cancelTimer = eventLoop.setTimer(() => this.#look(), LOOK_MS);
+    this.#cancelTimer = this.#runtime.eventLoop.setTimer(
+      () => this.#look(),
+      LOOK_MS,
+    );
   }
 
   async #look(): Promise<void> {
+    const { collect, memoryUsage, now } = this.#runtime;
     const busy = this.#events > FEW_EVENTS;
     this.#events = 0;
-    if (busy || performance.now() < this.#notBefore) {
+    if (busy || now() < this.#notBefore) {
       return this.#arm();
     }
     this.#cancelTimer = undefined;
@@ -54,9 +80,9 @@ export class Memory {
       rss < this.#collectedBytes + GROWN_BYTES || heapUsed > HEAP_BYTES ||
       this.#pendingCount() > FEW_PENDING
     ) return;
-    const startedAt = performance.now();
+    const startedAt = now();
     await collect();
-    const endedAt = performance.now();
+    const endedAt = now();
     this.#notBefore = endedAt + PAUSE * (endedAt - startedAt);
     this.#collectedBytes = memoryUsage().rss;
   }

@@ -72,8 +72,22 @@ export class Outbox {
     this.#lines.push(line);
     this.#waiting += bytes;
     if (this.#scheduled || this.#writing) return;
+    this.#schedule((write) => this.#loop.soon(write));
+  }
+
+  /**
+   * To be called before input is handled: what that sends is written once it
+   * is, without waiting for the next turn of the event loop.
+   */
+  gather(): void {
+    if (!this.#scheduled) {
+      this.#schedule((write) => this.#loop.settled(write));
+    }
+  }
+
+  #schedule(at: (write: () => void) => void): void {
     this.#scheduled = true;
-    this.#loop.soon(() => {
+    at(() => {
       this.#scheduled = false;
       this.flush();
     });

@@ -118,10 +118,6 @@ export async function serveOn(
     input,
     loop,
     maxLineBytes,
-    ready: async () => {
-      runtime.used?.();
-      while (outbox.waiting > pauseBytes) await outbox.flush();
-    },
     skipped: (start, reason) => node.reject(start, new Error(reason)),
   });
   const say = (level: LogLevel, text: string) =>
@@ -132,16 +128,27 @@ export async function serveOn(
       outbox.send(line);
       if (logsMessages) say("debug", `sent ${line}`);
     },
-    caughtUp: () => {
+    caughtUp: (lateMs) => {
       runtime.used?.();
-      return inbox.caughtUp();
+      return inbox.caughtUp(lateMs);
     },
     log,
   });
 
-  const reader = inbox.text.pipeThrough(lines).getReader();
+  const writer = lines.writable.getWriter();
+  const reader = lines.readable.getReader();
   let stopping = false;
-  async function readAll(): Promise<string> {
+  async function readAll(): Promise<void> {
+    for (;;) {
+      runtime.used?.();
+      while (outbox.waiting > pauseBytes) await outbox.flush();
+      const text = await inbox.read();
+      if (text === undefined) return writer.close();
+      outbox.gather();
+      if (text !== "") await writer.write(text);
+    }
+  }
+  async function handleAll(): Promise<string> {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) return "the end of the input";
@@ -152,8 +159,9 @@ export async function serveOn(
   }
   const signals = runtime.onSignals();
   const reason = await Promise.race([
-    readAll().catch((error) =>
-      new Error(`stdin can't be read: ${error.message}`)
+    Promise.all([handleAll(), readAll()]).then(
+      ([reason]) => reason,
+      (error) => new Error(`stdin can't be read: ${error.message}`),
     ),
     signals.received,
     outbox.failed.then(unwritable),

@@ -138,7 +138,7 @@ export async function plan(choices: Choices): Promise<Planned> {
   const bytes: BytesOptions = {
     lines: () => new TextLineStream(),
     maxLineBytes: 70_000,
-    maxOutputBytes: random.pick([scenario.maxReplyBytes * 2, 524_288]),
+    maxOutputBytes: random.pick([scenario.maxMessageBytes * 2, 524_288]),
   };
   const asBytes = random.chance(many ? 0.6 : 0.25);
   const topology = random.pick(TOPOLOGY_SHAPES);

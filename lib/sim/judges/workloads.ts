@@ -235,3 +235,10 @@ export const kafkaWorkload: Workload = {
   latencies: (history) => ({ "polls behind": pollsBehind(history) }),
   check: (history) => checkLogs(history),
 };
+
+/** `g-counter`: a counter that only grows, right on every node at the end. */
+export const gCounterWorkload: Workload = {
+  ...pnCounterWorkload,
+  generate: (random) =>
+    random.chance(0.5) ? { f: "add", value: random.int(5) } : { f: "read" },
+};

@@ -157,6 +157,7 @@ export class Pipes {
       stdout: { write: (bytes) => this.#startWrite(bytes) },
       onSignals: () => ({ received: this.#signal.promise, stop: () => {} }),
       eventLoop: {
+        settled: (fn) => this.#do(this.#ended, fn),
         soon: (fn) => this.#do(this.#nextTurn, fn),
         setTimer: (fn, delayMs) => this.#setTimer(fn, delayMs),
       },
