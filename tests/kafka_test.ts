@@ -264,3 +264,21 @@ Deno.test("logs: committed offsets that go back, or that nobody committed", asyn
   await assertFound("committed", { commit: (_, offset) => offset });
   await assertFound("committed", { commit: () => 1000 });
 });
+
+Deno.test("kafka: what is gathered for other nodes has each log once", async () => {
+  const test = new TestNode(kafka);
+  for (let i = 0; i < 6; i++) {
+    await ask(test, { type: "send", key: i % 2 === 0 ? "a" : "b", msg: i });
+  }
+  await test.advance(25);
+  const { delta } = test.sent()[0]!.body as unknown as {
+    delta: { segments: { key: string; from: number; entries: Pair[] }[] };
+  };
+  assertEquals(
+    delta.segments.map(({ key, from, entries }) => [key, from, entries]),
+    [
+      ["a", 0, [[0, 0], [3, 2], [6, 4]]],
+      ["b", 0, [[0, 1], [3, 3], [6, 5]]],
+    ],
+  );
+});

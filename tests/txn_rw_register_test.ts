@@ -335,3 +335,15 @@ Deno.test("a graph has a cycle where two of its vertices reach each other", () =
     }
   }));
 });
+
+Deno.test("txn-rw-register: what is gathered for other nodes has each key once", async () => {
+  const test = new TestNode(txnRwRegister);
+  for (let i = 0; i < 6; i++) {
+    const txn = [["w", i % 2, i]];
+    await test.deliver({ src: "c1", body: { type: "txn", msg_id: i, txn } });
+  }
+  test.sent();
+  await test.advance(200);
+  const delta = test.sent()[0]!.body.delta as [number, number][];
+  assertEquals(delta.map(([key, value]) => [key, value]), [[0, 4], [1, 5]]);
+});
