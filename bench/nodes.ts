@@ -63,6 +63,14 @@ export const nodes: Record<string, NodeProgram> = {
     command: [`${root}dist/gyre`],
     build: () => exists("dist/gyre", "deno task compile"),
   },
+  "gyre in Node.js": {
+    command: ["node", `${root}dist/node/main.mjs`],
+    build: () =>
+      exists(
+        "dist/node/main.mjs",
+        "deno task npm && deno run -A scripts/node_project.ts",
+      ),
+  },
   "TextLineStream": {
     command: [...run, "bench/ceilings/text_line_stream.ts"],
     ceiling: true,

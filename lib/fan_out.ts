@@ -1,4 +1,5 @@
 /** One request to several nodes. */
+import { deferred } from "./deferred.ts";
 import { checkDuration } from "./clock.ts";
 import { ErrorCode, isDefinite, RpcError } from "./errors.ts";
 import type { Body } from "./message.ts";
@@ -201,7 +202,7 @@ function fanOut<R extends Body>(
   hedgeMs?: number,
 ): Promise<Answer<R>[]> {
   const { isGood = () => true, signal, ...limits } = options;
-  const { promise, resolve, reject } = Promise.withResolvers<Answer<R>[]>();
+  const { promise, resolve, reject } = deferred<Answer<R>[]>();
   const rest = new AbortController();
   const good: Answer<R>[] = [];
   const failures: unknown[] = [];

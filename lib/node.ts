@@ -6,6 +6,7 @@ import {
   MAX_DELAY_MS,
   systemClock,
 } from "./clock.ts";
+import { deferred } from "./deferred.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
 import { guard, isThenable } from "./guard.ts";
 import {
@@ -708,7 +709,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     const { signal } = options;
     signal?.throwIfAborted();
     if (this.#closing) throw shuttingDown("sleep");
-    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const { promise, resolve, reject } = deferred<void>();
     const cancel = this.after(ms, () => {
       resolve();
       return promise; // delayed work that goes on
@@ -790,7 +791,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       );
     }
     if (this.#closing === undefined) {
-      const { promise, resolve } = Promise.withResolvers<void>();
+      const { promise, resolve } = deferred<void>();
       this.#closing = promise; // before callbacks are invoked: they send no more
       resolve(this.#close(graceMs));
     }
@@ -802,7 +803,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     for (const cancel of this.#delayed) cancel();
     for (const wake of this.#sleeping) wake(shuttingDown("sleep"));
     this.#reaper.stop();
-    const grace = Promise.withResolvers<void>();
+    const grace = deferred<void>();
     const cancelTimer = graceMs === Infinity
       ? () => {}
       : this.#clock.setTimer(grace.resolve, Math.ceil(graceMs));

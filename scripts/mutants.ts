@@ -29,6 +29,8 @@ const FILES = [
   "stdio/outbox",
   "stdio/log",
   "stdio/deno",
+  "stdio/runtime",
+  "stdio/sockets",
   "stdio/memory",
   "stdio/serve",
   "message",

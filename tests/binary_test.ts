@@ -3,7 +3,14 @@ import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import config from "../deno.json" with { type: "json" };
 import { SUBCOMMANDS } from "../lib/subcommands.ts";
 import { TestNode } from "../lib/testing.ts";
-import { command, type Json, linesOf, NodeProcess, root } from "./process.ts";
+import {
+  command,
+  type Json,
+  linesOf,
+  nodeJs,
+  NodeProcess,
+  root,
+} from "./process.ts";
 
 const posix = Deno.build.os !== "windows";
 
@@ -281,7 +288,10 @@ Deno.test({
     }).output();
     const lines = linesOf(new TextDecoder().decode(stderr));
     assertEquals([code, stdout.length, lines.length], [1, 0, 1]);
-    assertStringIncludes(lines[0]!, "stdin can't be read: Is a directory");
+    assertStringIncludes(
+      lines[0]!,
+      `stdin can't be read: ${nodeJs ? "EISDIR" : "Is a directory"}`,
+    );
   },
 });
 
@@ -304,7 +314,9 @@ Deno.test({
       assertEquals([code, lines.length], [1, 1]);
       assertStringIncludes(
         lines[0]!,
-        "stdout can't be written to: No space left on device",
+        `stdout can't be written to: ${
+          nodeJs ? "ENOSPC" : "No space left on device"
+        }`,
       );
     }
   },

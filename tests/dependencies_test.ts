@@ -83,11 +83,15 @@ Deno.test("the binary loads a workload when it is asked for it, and no other", (
   }
 });
 
-Deno.test("only lib/stdio/deno.ts touches Deno", () => {
+Deno.test("only lib/stdio/deno.ts touches Deno, and only node.ts beside it Node.js", () => {
   const lib = new URL("lib/", root);
-  const files = readdirSync(lib, { recursive: true }).map(String)
-    .map((file) => file.replaceAll("\\", "/"))
-    .filter((file) => file.endsWith(".ts"))
-    .filter((file) => /\bDeno\b/.test(code(new URL(file, lib))));
-  assertEquals(files, ["stdio/deno.ts"]);
+  const touching = (globals: RegExp) =>
+    readdirSync(lib, { recursive: true }).map(String)
+      .map((file) => file.replaceAll("\\", "/"))
+      .filter((file) => file.endsWith(".ts"))
+      .filter((file) => globals.test(code(new URL(file, lib))));
+  assertEquals(touching(/\bDeno\./), ["stdio/deno.ts"]);
+  assertEquals(touching(/\bfrom "node:(fs|tty)"|\bBun\b/), [
+    "stdio/node.ts",
+  ]);
 });

@@ -1,10 +1,17 @@
-/** Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN names. */
+/**
+ * Runs the node as a process: `deno run main.ts`, or the binary that GYRE_BIN
+ * names, or in the Node.js that GYRE_NODE names, such as `node`, what
+ * `scripts/node_project.ts` made.
+ */
+import { basename } from "node:path";
 import { assert } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
 
 /** The project's directory. */
 export const root: URL = new URL("../", import.meta.url);
 const binary = Deno.env.get("GYRE_BIN");
+/** The Node.js that the nodes run in, if they do. */
+export const nodeJs: string | undefined = Deno.env.get("GYRE_NODE");
 
 /** A JSON message, loosely typed for tests. */
 // deno-lint-ignore no-explicit-any
@@ -14,8 +21,12 @@ export type Json = any;
 export function command(...args: string[]): [string, ...string[]] {
   const scripted = args[0]?.endsWith(".ts");
   if (binary && !scripted) return [binary, ...args];
-  const script = scripted ? [] : ["main.ts"];
-  return [Deno.execPath(), "run", "--quiet", ...script, ...args];
+  const [script, ...rest] = scripted ? args : ["main.ts", ...args];
+  if (nodeJs) {
+    const name = basename(script!).replace(/ts$/, "mjs");
+    return [nodeJs, `dist/node/${name}`, ...rest];
+  }
+  return [Deno.execPath(), "run", "--quiet", script!, ...rest];
 }
 
 /** The lines of a node's log; none of them may be part of a stack trace. */

@@ -1,4 +1,4 @@
-/** End to end, once messages have come one at a time: stdin and stdout are sockets then, where Deno can. */
+/** End to end, once messages have come one at a time: stdin and stdout are sockets then, where Deno can; in Node.js they always are. */
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { NodeProcess } from "./process.ts";
 

@@ -9,26 +9,31 @@ import {
   assertThrows,
 } from "@std/assert";
 import { TextLineStream } from "@std/streams/text-line-stream";
+import { TextLineStream as StandIn } from "../scripts/standins/text_line_stream.ts";
 
-function lines(...chunks: string[]): Promise<string[]> {
-  return Array.fromAsync(
-    ReadableStream.from(chunks).pipeThrough(new TextLineStream()),
-  );
+for (
+  const [name, Lines] of Object.entries({
+    TextLineStream,
+    "the stand-in, which the npm package has,": StandIn,
+  })
+) {
+  const lines = (...chunks: string[]) =>
+    Array.fromAsync(ReadableStream.from(chunks).pipeThrough(new Lines()));
+
+  Deno.test(`${name} splits on LF and CRLF and keeps empty lines`, async () => {
+    assertEquals(await lines("a\nb\r\n\n\r\nc\n"), ["a", "b", "", "", "c"]);
+  });
+
+  Deno.test(`${name} joins what chunks cut, a CRLF included`, async () => {
+    assertEquals(await lines("a", "b\r", "\nc", "", "\n"), ["ab", "c"]);
+  });
+
+  Deno.test(`${name} hands out a last line without newline, a lone CR kept`, async () => {
+    assertEquals(await lines("a\nb\rc"), ["a", "b\rc"]);
+    assertEquals(await lines("a\n"), ["a"]);
+    assertEquals(await lines(), []);
+  });
 }
-
-Deno.test("TextLineStream splits on LF and CRLF and keeps empty lines", async () => {
-  assertEquals(await lines("a\nb\r\n\n\r\nc\n"), ["a", "b", "", "", "c"]);
-});
-
-Deno.test("TextLineStream joins what chunks cut, a CRLF included", async () => {
-  assertEquals(await lines("a", "b\r", "\nc", "", "\n"), ["ab", "c"]);
-});
-
-Deno.test("TextLineStream hands out a last line without newline, a lone CR kept", async () => {
-  assertEquals(await lines("a\nb\rc"), ["a", "b\rc"]);
-  assertEquals(await lines("a\n"), ["a"]);
-  assertEquals(await lines(), []);
-});
 
 Deno.test("assertions hold and fail as they should", async () => {
   assert(1);

@@ -1,35 +1,19 @@
-/** What is Deno's: the standard streams, signals, and the event loop. */
+/** What is Deno's: the standard streams, memory, signals, and the event loop. */
 import { setImmediate } from "node:timers";
 import type * as Net from "node:net";
-import { TextLineStream } from "@std/streams/text-line-stream";
-import { type EventLoop, sleep } from "./event_loop.ts";
-import { type Input, READ_BYTES } from "./inbox.ts";
+import { deferred } from "../deferred.ts";
+import type { EventLoop } from "./event_loop.ts";
+import type { Input } from "./inbox.ts";
 import type { Output } from "./outbox.ts";
+import { patient, plainEventLoop } from "./runtime.ts";
+import { socketInput, socketOutput } from "./sockets.ts";
 
-/** Cuts text into lines by default. */
-export function lines(): TransformStream<string, string> {
-  return new TextLineStream();
-}
 /** Where messages come from by default. */
 export const stdin: Input = Deno.stdin;
 /** Where messages go by default. */
 export const stdout: Output = Deno.stdout;
 /** Where the log goes by default. */
-export const stderr: Output = {
-  async write(bytes) {
-    for (;;) {
-      try {
-        return await Deno.stderr.write(bytes);
-      } catch (error) {
-        // A full pipe, and the same one as stdout, which does not block any more.
-        if (!(error instanceof Deno.errors.WouldBlock)) throw error;
-        await sleep(eventLoop, RETRY_MS);
-      }
-    }
-  },
-};
-/** When to try again to write to a full pipe. */
-const RETRY_MS = 4;
+export const stderr: Output = patient((bytes) => Deno.stderr.write(bytes));
 
 /**
  * `Deno.stdin` and `Deno.stdout` visit another thread for each read and write:
@@ -76,7 +60,8 @@ export function quicker(
         // Between two reads: one that waits would take what comes next.
         if (net !== undefined && input === Deno.stdin) {
           try {
-            input = socketInput(net);
+            const { Socket } = net;
+            input = socketInput((options) => new Socket(options), eventLoop);
           } catch {
             net = undefined;
           }
@@ -92,51 +77,13 @@ export function quicker(
           net !== undefined && input !== Deno.stdin && output === Deno.stdout
         ) {
           try {
-            output = socketOutput(net);
+            output = pipeOutput(net);
           } catch {
             net = undefined;
           }
         }
         return output.write(bytes);
       },
-    },
-  };
-}
-
-/** Reads stdin whenever it can be read and is asked for. */
-function socketInput({ Socket }: typeof Net): Input {
-  const room = new Uint8Array(READ_BYTES);
-  let buffer: Uint8Array = room;
-  let reading: PromiseWithResolvers<number | null> | undefined;
-  function end(count: number | null): void {
-    reading?.resolve(count);
-    reading = undefined;
-  }
-  const socket = new Socket({
-    fd: 0,
-    writable: false,
-    onread: {
-      buffer: room,
-      callback(count) {
-        buffer.set(room.subarray(0, count));
-        end(count);
-        // Cheaper than to stop at once and start again with the next read.
-        eventLoop.settled(() => {
-          if (reading === undefined) socket.pause();
-        });
-        return true;
-      },
-    },
-  });
-  socket.on("end", () => end(null));
-  socket.on("error", (error) => reading?.reject(error));
-  return {
-    prompt: true,
-    read(into) {
-      buffer = into;
-      reading = Promise.withResolvers();
-      if (socket.isPaused()) socket.resume();
-      return reading.promise;
     },
   };
 }
@@ -148,17 +95,10 @@ function socketInput({ Socket }: typeof Net): Input {
 const ATOMIC_BYTES = 512;
 
 /** Writes to stdout what it takes, and the rest when it takes more. */
-function socketOutput({ Socket }: typeof Net): Output {
+function pipeOutput({ Socket }: typeof Net): Output {
   const socket = new Socket({ fd: 1, readable: false }); // stdout does not block from now on
-  socket.on("error", () => {}); // the write that failed tells
   const isPipe = socket.remoteAddress === undefined;
-  const whenTaken = (bytes: Uint8Array) =>
-    new Promise<number>((resolve, reject) =>
-      socket.write(
-        bytes,
-        (error) => error ? reject(error) : resolve(bytes.length),
-      )
-    );
+  const { write } = socketOutput(socket);
   return {
     async write(bytes) {
       if (isPipe && bytes.length <= ATOMIC_BYTES) {
@@ -168,7 +108,7 @@ function socketOutput({ Socket }: typeof Net): Output {
           if (!(error instanceof Deno.errors.WouldBlock)) throw error;
         }
       }
-      return await whenTaken(bytes);
+      return await write(bytes);
     },
   };
 }
@@ -178,32 +118,12 @@ export function memoryUsage(): { rss: number; heapUsed: number } {
   return Deno.memoryUsage();
 }
 
-type Gc = (options: Record<"type" | "execution" | "flavor", string>) => void;
-
-/**
- * Has V8 collect all the garbage, and give back what that leaves unused: an
- * ordinary collection keeps its pages. Without `--v8-flags=--expose-gc` Deno
- * before 2.9 can't be made to.
- */
-export async function collect(): Promise<void> {
-  const gc = (globalThis as { gc?: Gc }).gc ?? await exposedGc();
-  gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
-}
-
-/** V8's `gc`, in a process that was started without it. */
-async function exposedGc(): Promise<Gc | undefined> {
-  const { setFlagsFromString } = await import("node:v8");
-  const { runInNewContext } = await import("node:vm");
-  setFlagsFromString("--expose-gc");
-  return runInNewContext("globalThis.gc");
-}
-
 /** Resolves with the name of the first signal that asks for the end, from now until `stop`. */
 export function onSignals(): { received: Promise<string>; stop: () => void } {
   const names: Deno.Signal[] = Deno.build.os === "windows"
     ? ["SIGINT"]
     : ["SIGINT", "SIGTERM"];
-  const { promise, resolve } = Promise.withResolvers<string>();
+  const { promise, resolve } = deferred<string>();
   const listeners = names.map((name) => [name, () => resolve(name)] as const);
   for (const [name, fn] of listeners) Deno.addSignalListener(name, fn);
   return {
@@ -222,13 +142,9 @@ let tick: ((fn: () => void) => void) | undefined;
 
 /** Deno's event loop. */
 export const eventLoop: EventLoop = {
+  ...plainEventLoop,
   settled(fn) {
     if (tick === undefined) setImmediate(fn);
     else queueMicrotask(() => tick!(fn)); // else it might come before promises
-  },
-  soon: (fn) => void setImmediate(fn),
-  setTimer(fn, delayMs) {
-    const timer = setTimeout(fn, delayMs);
-    return () => clearTimeout(timer);
   },
 };

@@ -1,3 +1,5 @@
+import { deferred } from "../deferred.ts";
+
 /** The runtime's event loop, as far as an inbox and an outbox need it; a simulation hands in its own. */
 export interface EventLoop {
   /**
@@ -40,7 +42,7 @@ export async function withTimeout(
   work: Promise<void>,
   ms: number,
 ): Promise<void> {
-  const { promise, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve } = deferred<void>();
   const cancel = loop.setTimer(resolve, ms);
   await Promise.race([work, promise]);
   cancel();

@@ -1,4 +1,5 @@
 /** Bytes in: text of whole lines out; and whether there is more to read. */
+import { deferred } from "../deferred.ts";
 import { type EventLoop, nextTurn, sleep } from "./event_loop.ts";
 
 /** What bytes are read from, such as `Deno.stdin`. */
@@ -103,7 +104,7 @@ export class Inbox {
    * @param lateMs By how much the caller's timer was late: the process may not have run.
    */
   caughtUp(lateMs: number): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
+    const { promise, resolve } = deferred<void>();
     const late = lateMs >= LOOK_MS;
     this.#waiter = { since: this.#begun, late, resolve };
     this.#look();

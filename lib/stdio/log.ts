@@ -1,8 +1,8 @@
 /** The log on stderr. */
 import { LOG_LEVELS, type LogLevel } from "../node.ts";
-import { eventLoop, stderr } from "./deno.ts";
 import { withTimeout } from "./event_loop.ts";
 import { Outbox, type Output } from "./outbox.ts";
+import { currentProcess, plainEventLoop } from "./runtime.ts";
 
 /** A log that is written in the background; see {@linkcode stderrLog}. */
 export interface StderrLog {
@@ -15,6 +15,10 @@ export interface StderrLog {
 /** What could start a new line, or make a terminal do things. */
 // deno-lint-ignore no-control-regex
 const CONTROL_CHARACTERS = /[\x00-\x1f\x7f-\x9f\u2028\u2029]/g;
+/** Where the log goes by default. */
+const stderr: Output = {
+  write: async (bytes) => (await currentProcess()).stderr.write(bytes),
+};
 /** How many bytes of log may wait to be written. */
 const MAX_LOG_BYTES = 1024 * 1024;
 
@@ -53,7 +57,7 @@ export function stderrLog(
   output: Output = stderr,
 ): StderrLog {
   checkLevel(level);
-  const outbox = new Outbox(output, MAX_LOG_BYTES, eventLoop);
+  const outbox = new Outbox(output, MAX_LOG_BYTES, plainEventLoop);
   let dropped = 0;
   const entry = (at: LogLevel, text: string) =>
     `${name()} ${at}: ${text.replace(/\s*[\r\n]+\s*/g, " | ")}`.replace(
@@ -76,7 +80,7 @@ export function stderrLog(
         dropped++;
       }
     },
-    flush: () => withTimeout(eventLoop, outbox.flush(), 1000),
+    flush: () => withTimeout(plainEventLoop, outbox.flush(), 1000),
   };
 }
 

@@ -1,5 +1,4 @@
 /** Memory is given back while the node has little to do: V8 collects only while something happens. */
-import * as deno from "./deno.ts";
 import type { EventLoop } from "./event_loop.ts";
 
 /** What it needs of a runtime; a test hands in its own. */
@@ -38,11 +37,11 @@ export class Memory {
 
   /**
    * @param pendingCount How many RPCs are pending.
-   * @param runtime The runtime; by default Deno.
+   * @param runtime The runtime.
    */
   constructor(
     pendingCount: () => number,
-    runtime: MemoryRuntime = { ...deno, now: () => performance.now() },
+    runtime: MemoryRuntime,
   ) {
     this.#pendingCount = pendingCount;
     this.#runtime = runtime;

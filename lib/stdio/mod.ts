@@ -1,12 +1,13 @@
 /**
- * A node on Deno's stdin and stdout: lines in, batched lines out.
+ * A node on the process's stdin and stdout, in Deno, Node.js or Bun: lines in, batched lines out.
  *
  * @module
  */
+import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AnyNode } from "../node.ts";
-import * as deno from "./deno.ts";
 import { filteredLog, stderrLog } from "./log.ts";
 import { Memory } from "./memory.ts";
+import { collect, currentProcess } from "./runtime.ts";
 import { serveOn, type ServeOptions } from "./serve.ts";
 
 export type { Input } from "./inbox.ts";
@@ -39,21 +40,26 @@ export async function serve(
   node: AnyNode,
   options: ServeOptions = {},
 ): Promise<number> {
+  const process = await currentProcess();
   const {
-    input = deno.stdin,
-    output = deno.stdout,
-    lines = deno.lines(),
+    input = process.stdin,
+    output = process.stdout,
+    lines = new TextLineStream(),
     logLevel = "info",
   } = options;
   const { log, flush } = options.log
     ? { log: filteredLog(options.log, logLevel), flush: () => {} }
     : stderrLog(logLevel, () => node.nodeId || "node");
-  const memory = new Memory(() => node.pendingCount);
+  const memory = new Memory(() => node.pendingCount, {
+    ...process,
+    collect,
+    now: () => performance.now(),
+  });
   try {
     return await serveOn(
       node,
-      { ...options, lines, log, ...deno.quicker(input, output) },
-      { ...deno, used: () => memory.used() },
+      { ...options, lines, log, ...process.quicker?.(input, output) },
+      { ...process, used: () => memory.used() },
     );
   } finally {
     memory.stop();

@@ -1,4 +1,5 @@
 /** Lines out: gathered, and written once per turn of the event loop. */
+import { deferred } from "../deferred.ts";
 import { ErrorCode, RpcError } from "../errors.ts";
 import type { EventLoop } from "./event_loop.ts";
 
@@ -32,7 +33,7 @@ export class Outbox {
   #writing: Promise<void> | undefined;
   #writes = 0;
   #failure: Error | undefined;
-  readonly #failed = Promise.withResolvers<Error>();
+  readonly #failed = deferred<Error>();
 
   constructor(output: Output, maxBytes: number, loop: EventLoop) {
     this.#output = output;

@@ -1,4 +1,4 @@
-/** Stand-in for `@std/streams/text-line-stream` where JSR is out of reach: the part that Gyre uses. */
+/** Stand-in for `@std/streams/text-line-stream` where JSR is out of reach, and in the npm package: the part that Gyre uses. */
 
 /** Cuts a stream of text into lines at `\n` and `\r\n`. */
 export class TextLineStream extends TransformStream<string, string> {

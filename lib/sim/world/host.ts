@@ -1,5 +1,6 @@
 /** The simulated process that a node runs in. */
 import { type Clock, MAX_DELAY_MS } from "../../clock.ts";
+import { type Deferred, deferred } from "../../deferred.ts";
 import { EventQueue } from "../../event_queue.ts";
 import { ErrorCode, RpcError } from "../../errors.ts";
 import { isThenable } from "../../guard.ts";
@@ -97,7 +98,7 @@ export class Host implements NodeObserver {
   #refused = false;
   /** How many of them are to fire at once. */
   #slices = 0;
-  #caughtUp: PromiseWithResolvers<void> | undefined;
+  #caughtUp: Deferred<void> | undefined;
   /** Whether an inbox was asked whether there is more to read, and has not answered yet. */
   #catchingUp = false;
   #paused = false;
@@ -590,7 +591,7 @@ export class Host implements NodeObserver {
       caughtUp: () => {
         this.#account.waitsForInput();
         if (this.#input.length === 0) return undefined;
-        this.#caughtUp ??= Promise.withResolvers();
+        this.#caughtUp ??= deferred();
         return this.#caughtUp.promise;
       },
     };

@@ -1,4 +1,5 @@
 /** A simulated process's stdin and stdout: messages as bytes, through the real inbox and outbox. */
+import { deferred } from "../../deferred.ts";
 import type { FullServeOptions, Runtime } from "../../stdio/serve.ts";
 import type { Envelope } from "./envelope.ts";
 import type { ObservedRpc } from "../judges/invariants.ts";
@@ -119,7 +120,7 @@ export class Pipes {
   readonly #nextTurn: (() => void)[] = [];
   #timers = 0;
   #dead = false;
-  readonly #signal = Promise.withResolvers<string>();
+  readonly #signal = deferred<string>();
   /** Until when, in µs, a reader may halt. */
   readonly #haltsUntilUs: number;
 
