@@ -70,7 +70,9 @@ export { callbacks } from "./workloads/callbacks.ts";
 export { echo } from "./workloads/echo.ts";
 export { gCounter } from "./workloads/g_counter.ts";
 export { gSet } from "./workloads/g_set.ts";
+export { kafka } from "./workloads/kafka.ts";
 export { pnCounter } from "./workloads/pn_counter.ts";
+export { txnRwRegister } from "./workloads/txn_rw_register.ts";
 export { uniqueIds } from "./workloads/unique_ids.ts";
 export type {
   BodyIds,

@@ -131,7 +131,8 @@ for (const name of Object.keys(SCENARIOS)) {
       for (
         const type of [
           ...["echo", "pending_count", "send_fire_forget", "generate", "read"],
-          ...["write", "cas", "add", "broadcast", "topology"],
+          ...["write", "cas", "add", "broadcast", "topology", "txn"],
+          ...["send", "poll", "commit_offsets", "list_committed_offsets"],
         ]
       ) node.on(type, () => {});
     }, name === "broadcast" ? 'not answered "topology"' : "makes no progress"));

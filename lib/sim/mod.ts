@@ -122,6 +122,8 @@ export {
   type SometimesCounts,
 } from "./judges/sometimes.ts";
 export { Simulation } from "./simulation.ts";
+export { checkLogs } from "./judges/logs.ts";
+export { checkTransactions } from "./judges/transactions.ts";
 export type { Workload } from "./judges/workload.ts";
 export {
   broadcastWorkload,
@@ -129,7 +131,9 @@ export {
   echoWorkload,
   gCounterWorkload,
   gSetWorkload,
+  kafkaWorkload,
   linKvWorkload,
   pnCounterWorkload,
+  txnRwRegisterWorkload,
   uniqueIdsWorkload,
 } from "./judges/workloads.ts";

@@ -9,7 +9,9 @@ import {
   echo,
   gCounter,
   gSet,
+  kafka,
   pnCounter,
+  txnRwRegister,
   uniqueIds,
 } from "../../lib/mod.ts";
 import {
@@ -20,8 +22,10 @@ import {
   type FaultKind,
   gCounterWorkload,
   gSetWorkload,
+  kafkaWorkload,
   linKvWorkload,
   pnCounterWorkload,
+  txnRwRegisterWorkload,
   uniqueIdsWorkload,
   type Workload,
 } from "../../lib/sim/mod.ts";
@@ -101,5 +105,17 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
     workload: pnCounterWorkload,
     faults: ONCE_IN_MEMORY,
     maxMessageBytes: 1024,
+  },
+  "txn-rw-register": {
+    setUp: txnRwRegister,
+    workload: txnRwRegisterWorkload,
+    faults: ONCE_IN_MEMORY,
+    maxMessageBytes: 16_384,
+  },
+  kafka: {
+    setUp: kafka,
+    workload: kafkaWorkload,
+    faults: ONCE_IN_MEMORY,
+    maxMessageBytes: 32_768,
   },
 };

@@ -18,7 +18,18 @@ export interface ReadOptions {
   ownWrites?: boolean;
 }
 
-function finding(check: string, problems: string[], passed: string): Finding[] {
+/**
+ * What a check came to.
+ *
+ * @param check Its name.
+ * @param problems What is wrong.
+ * @param passed What to say if nothing is.
+ */
+export function finding(
+  check: string,
+  problems: readonly string[],
+  passed: string,
+): Finding[] {
   if (problems.length === 0) return [{ check, outcome: "pass", text: passed }];
   const told = problems.slice(0, MAX_TOLD);
   const others = problems.length - told.length;

@@ -5,8 +5,10 @@ import {
   checkSet,
   checkUniqueIds,
 } from "./checkers.ts";
+import { checkLogs, pollsBehind } from "./logs.ts";
 import { checkRegisters } from "./linearizability.ts";
 import { untilAllKnow } from "./metrics.ts";
+import { checkTransactions } from "./transactions.ts";
 import type { Workload } from "./workload.ts";
 
 /** How many keys `lin-kv` uses at the same time, and for how many operations. */
@@ -14,6 +16,22 @@ const KEYS = 3;
 const OPERATIONS_PER_KEY = 60;
 /** The values that are written: few, so that a compare-and-set has a chance. */
 const VALUES = 5;
+/** How many registers there are in all, and how many of them are used at the same time, for how many transactions. */
+const REGISTERS = 40;
+const REGISTERS_AT_ONCE = 4;
+const TRANSACTIONS_PER_REGISTER = 30;
+/** How many operations a transaction has at the most. */
+const MAX_TXN_LENGTH = 4;
+/**
+ * The logs; how many of them are used at the same time, and for how many
+ * operations. So in 48,000 operations none gets longer than what one poll may
+ * be expected to return.
+ */
+const LOGS = Array.from({ length: 400 }, (_, log) => `k${log}`);
+const LOGS_AT_ONCE = 4;
+const OPERATIONS_PER_LOG = 30;
+/** Polls and commits are of offsets below this. */
+const MAX_OFFSET = 40;
 /** Keys and elements from here on are asked for after the faults only. */
 const PROBED = 1_000_000;
 
@@ -146,6 +164,76 @@ export const pnCounterWorkload: Workload = {
   probe: () => [{ f: "add", value: 1 }, { f: "read" }],
   final: () => ({ f: "read" }),
   check: (history) => checkCounter(history),
+};
+
+/** `txn-rw-register`: transactions over registers, read committed. */
+export const txnRwRegisterWorkload: Workload = {
+  generate(random, index) {
+    const step = Math.floor(
+      index / (REGISTERS_AT_ONCE * TRANSACTIONS_PER_REGISTER),
+    );
+    const length = 1 + random.int(MAX_TXN_LENGTH);
+    const txn = Array.from({ length }, (_, i) => {
+      const key = (step * REGISTERS_AT_ONCE + random.int(REGISTERS_AT_ONCE)) %
+        REGISTERS;
+      return random.chance(0.5)
+        ? ["r", key, null]
+        : ["w", key, index * MAX_TXN_LENGTH + i];
+    });
+    return { f: "txn", value: txn };
+  },
+  request: ({ value }) => ({ type: "txn", txn: value }),
+  result: (_, reply) => reply["txn"],
+  probe: (_, number) => {
+    const key = PROBED + number;
+    return [{ f: "txn", value: [["r", key, null], ["r", key, null]] }];
+  },
+  final: () => ({
+    f: "txn",
+    value: Array.from({ length: REGISTERS }, (_, key) => ["r", key, null]),
+  }),
+  check: (history) => checkTransactions(history),
+};
+
+/** `kafka`: logs, in which no message is lost, doubled or skipped. */
+export const kafkaWorkload: Workload = {
+  generate(random, index) {
+    const step = Math.floor(index / (LOGS_AT_ONCE * OPERATIONS_PER_LOG));
+    const log = () =>
+      LOGS[(step * LOGS_AT_ONCE + random.int(LOGS_AT_ONCE)) % LOGS.length]!;
+    if (random.chance(0.5)) return { f: "send", key: log(), value: index };
+    if (random.chance(0.6)) {
+      const from = () => random.chance(0.5) ? 0 : random.int(MAX_OFFSET);
+      return { f: "poll", value: { [log()]: from(), [log()]: from() } };
+    }
+    return random.chance(0.5)
+      ? { f: "commit", value: { [log()]: random.int(MAX_OFFSET) } }
+      : { f: "committed", value: [...new Set([log(), log()])] };
+  },
+  request({ f, key, value }) {
+    if (f === "send") return { type: f, key, msg: value };
+    if (f === "poll") return { type: f, offsets: value };
+    return f === "commit"
+      ? { type: "commit_offsets", offsets: value }
+      : { type: "list_committed_offsets", keys: value };
+  },
+  result: ({ f }, { offset, msgs, offsets }) =>
+    f === "send" ? offset : f === "poll" ? msgs : offsets,
+  probe(_, number) {
+    const key = `probed ${number}`;
+    return [
+      { f: "send", key, value: PROBED + number },
+      { f: "poll", value: { [key]: 0 } },
+      { f: "commit", value: { [key]: 0 } },
+      { f: "committed", value: [key] },
+    ];
+  },
+  final: () => ({
+    f: "poll",
+    value: Object.fromEntries(LOGS.map((key) => [key, 0])),
+  }),
+  latencies: (history) => ({ "polls behind": pollsBehind(history) }),
+  check: (history) => checkLogs(history),
 };
 
 /** `g-counter`: a counter that only grows, right on every node at the end. */
