@@ -67,4 +67,13 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
     does: "a counter that goes up and down",
     load: async () => (await import("./workloads/pn_counter.ts")).pnCounter,
   },
+  kafka: {
+    does: "append-only logs, from which messages are polled by offset",
+    load: async () => (await import("./workloads/kafka.ts")).kafka,
+  },
+  "txn-rw-register": {
+    does: "transactions over registers, read committed",
+    load: async () =>
+      (await import("./workloads/txn_rw_register.ts")).txnRwRegister,
+  },
 };

@@ -369,6 +369,11 @@ const ASKED: Record<string, [request: Json, reply: Json]> = {
   "g-set": [{ type: "read" }, { value: [] }],
   "g-counter": [{ type: "read" }, { value: 0 }],
   "pn-counter": [{ type: "add", delta: -1 }, {}],
+  kafka: [{ type: "send", key: "k", msg: 1 }, { offset: 0 }],
+  "txn-rw-register": [
+    { type: "txn", txn: [["w", 1, 2], ["r", 1, null]] },
+    { txn: [["w", 1, 2], ["r", 1, 2]] },
+  ],
 };
 
 for (const name of Object.keys(SUBCOMMANDS)) {

@@ -22,7 +22,7 @@
  * **What it doesn't.** A poll may lack what is new: what was sent more than
  * four delays (of 25 ms) and four ways between nodes ago is in it, as long as all can
  * reach the first node, by which news goes. While one can't, polls go on with what
- * there was before, plus about 2 s after it ended. All is in memory, for good: a node
+ * there was before. All is in memory, for good: a node
  * that crashes loses what it told nobody, and until it is told again what it
  * forgot may give its offsets a second time; while it is down, polls have
  * nothing new.

@@ -41,6 +41,18 @@ export const RUNS: readonly Run[] = [
   run("g-set", "--node-count 5 --rate 100 --nemesis partition"),
   run("g-counter", "--node-count 3 --rate 100 --nemesis partition"),
   run("pn-counter", "--node-count 3 --rate 100 --nemesis partition"),
+  ...[2, 5].map((nodes) =>
+    run(
+      "kafka",
+      `--node-count ${nodes} --concurrency 2n --rate 1000 --nemesis partition`,
+    )
+  ),
+  ...["read-uncommitted", "read-committed"].map((model) =>
+    run(
+      "txn-rw-register",
+      `--node-count 2 --concurrency 2n --rate 1000 --consistency-models ${model} --availability total --nemesis partition`,
+    )
+  ),
 ];
 
 /**
