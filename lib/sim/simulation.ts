@@ -42,7 +42,7 @@ const STOP_MS = 10_000;
 /** How long, at most, a node takes to start, and what sets it up to arrive. */
 const SET_UP_MS = 50;
 /** How long it takes until a process that has started anew gets its `init`, at the most, in ms: others know it already. */
-const RESTART_MS = 200;
+const RESTART_MS = 1000;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
 /** How many turns of the microtask queue are waited for what nothing announces. */
