@@ -61,7 +61,9 @@ export async function denortFromNpm(path: string): Promise<void> {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
   console.error(`compile: fetching the runtime in ${SPEC} with npm`);
-  const dir = await Deno.makeTempDir({ dir: path.replace(/[^/]*$/, "") });
+  const parent = path.replace(/[^/]*$/, "");
+  await Deno.mkdir(parent, { recursive: true }); // in a fresh clone there is none
+  const dir = await Deno.makeTempDir({ dir: parent });
   try {
     const program = await download(dir);
     const size = elfSize(program);
