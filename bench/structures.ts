@@ -49,7 +49,7 @@ class Gyre implements Structure {
   }
   reap(now: number): number {
     const reaped = { count: 0, oldestAgeMs: 0 };
-    this.#pending.reap(now, reaped, () => performance.now());
+    while (this.#pending.reapFirst(now, performance.now(), reaped));
     return reaped.count;
   }
   reapInSlices(): Promise<void> {

@@ -405,34 +405,29 @@ export class PendingRpcs {
   }
 
   /**
-   * Removes the expired, in the order of their deadlines, and invokes each
-   * with a timeout error.
+   * Removes the first of the expired, in the order of their deadlines, and
+   * invokes it with a timeout error.
    *
    * @param due What is due at this time in ms or before has expired.
-   * @param reaped Where they are counted.
-   * @param now The time in ms on the clock, read after each callback.
-   * @param until Ends at this time, although there may be more.
+   * @param now The time in ms on the clock.
+   * @param reaped Where it is counted.
+   * @returns Whether more have expired.
    */
-  reap(
-    due: number,
-    reaped: Reaped,
-    now: () => number,
-    until = Infinity,
-  ): void {
-    for (let time = now(); this.#heap.firstDeadline <= due;) {
+  reapFirst(due: number, now: number, reaped: Reaped): boolean {
+    if (this.firstDeadline <= due) {
       const segment = this.#firstSegment();
       const offset = segment.first;
       const timeoutMs = segment.timeouts[offset]!;
       const error = this.#timeoutError(segment.dests[offset]!, timeoutMs);
-      const ageMs = time - segment.deadlines[offset]! + timeoutMs;
+      const ageMs = now - segment.deadlines[offset]! + timeoutMs;
       reaped.count++;
       if (ageMs > reaped.oldestAgeMs) reaped.oldestAgeMs = ageMs;
       this.#counts.reaped++;
       this.#invoke(this.#remove(segment, offset, false), error);
-      time = now();
-      if (time >= until) return;
+      if (this.firstDeadline <= due) return true;
     }
     this.#forgetTimeoutErrors();
+    return false;
   }
 
   /** The segment of the earliest deadline. Only while something is pending. */

@@ -1,7 +1,7 @@
 /** When to look for expired callbacks. */
 import type { Clock } from "./clock.ts";
 import type { PendingRpcs } from "./pending_rpcs.ts";
-import { SLICE_MS } from "./slices.ts";
+import { slice } from "./slices.ts";
 
 /** What one reap did; empty ones are not reported. */
 export interface ReapReport {
@@ -144,17 +144,19 @@ export class Reaper {
 
   #slice(reap: Reap): void {
     const { pending, clock } = this.#options;
-    const now = () => this.#stopped ? Infinity : clock.now(); // ends the slice
     const { due, report } = reap;
-    pending.reap(due, report, now, now() + SLICE_MS);
-    if (this.#stopped) return;
-    if (pending.firstDeadline > due) return this.#endReap();
-    const setAt = now();
-    this.#cancelTimer = clock.setTimer(() => {
-      this.#disarm();
-      // Replies may have come meanwhile to what is due.
-      this.#afterInput(reap, now() - setAt);
-    }, 0);
+    const step = (now: number) =>
+      !this.#stopped && pending.reapFirst(due, now, report);
+    slice(clock, step, (more) => {
+      if (this.#stopped) return;
+      if (!more) return this.#endReap();
+      const setAt = clock.now();
+      this.#cancelTimer = clock.setTimer(() => {
+        this.#disarm();
+        // Replies may have come meanwhile to what is due.
+        this.#afterInput(reap, clock.now() - setAt);
+      }, 0);
+    });
   }
 
   #endReap(): void {

@@ -20,6 +20,7 @@
  */
 import { type Body, decode, type Message } from "./message.ts";
 import { type AnyNode, type LogLevel, Node, type NodeOptions } from "./node.ts";
+import { nextMacrotask } from "./sim/macrotask.ts";
 import type { SimulatedProcess } from "./sim/options.ts";
 import { Random } from "./sim/random.ts";
 import {
@@ -77,9 +78,6 @@ export interface TestNodeOptions extends Omit<NodeOptions, "clock"> {
 
 /** A message to deliver; without `dest` it goes to the node under test. */
 export type Delivery = { src: string; dest?: string | undefined; body: Body };
-
-/** How many turns of the microtask queue are waited for what the node is doing. */
-const TURNS = 100;
 
 /** Always the newest state, the same replica: services without anomalies. */
 const newest: Chooser = { int: (n) => n - 1 };
@@ -211,14 +209,12 @@ export class TestNode {
 
   /** Lets services answer, and promises settle. */
   async #settle(): Promise<void> {
-    for (let turn = 0; turn < TURNS; turn++) {
-      await null;
+    for (;;) {
+      await nextMacrotask();
       const requests = this.#requests;
+      if (requests.length === 0) return;
       this.#requests = [];
-      for (const request of requests) {
-        this.#answer(request);
-        turn = 0;
-      }
+      for (const request of requests) this.#answer(request);
     }
   }
 

@@ -9,6 +9,7 @@ import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
 
 const { gc } = globalThis as unknown as { gc: () => void };
 const pending = new PendingRpcs(Infinity, () => {});
+const reaped = { count: 0, oldestAgeMs: 0 };
 const callbacks: WeakRef<RpcCallback>[] = [];
 const nameOf = (id: number) => `a destination of its own: ${id}`.padEnd(200);
 
@@ -44,7 +45,7 @@ function settle(id: number): void {
 const [, externalAtFirst] = memory();
 for (const first of [0, 30_000]) { // what grows once, grows here
   register(first);
-  pending.reap(100, { count: 0, oldestAgeMs: 0 }, () => 100);
+  while (pending.reapFirst(100, 100, reaped));
   await turn();
 }
 const [heapBefore] = memory();
@@ -67,7 +68,7 @@ for (let i = 1; i <= 60_000; i++) { // so far apart that each takes a segment
   for (const id of [i * 2 ** 34, i * 2 ** 34 + 2 ** 33]) {
     pending.register(id, "n1", 0, 100, () => {});
   }
-  pending.reap(100, { count: 0, oldestAgeMs: 0 }, () => 100);
+  while (pending.reapFirst(100, 100, reaped));
 }
 const positions: number[] = [];
 const emptied = new DeadlineHeap({

@@ -7,9 +7,9 @@ import { PendingRpcs, type RpcCallback } from "../lib/pending_rpcs.ts";
 const ignore: RpcCallback = () => {};
 const shutdown = new RpcError(13, "shutdown");
 /** Reaps what is due at a time; returns what was. */
-function reap(pending: PendingRpcs, due: number, until?: number) {
+function reap(pending: PendingRpcs, due: number) {
   const reaped = { count: 0, oldestAgeMs: 0 };
-  pending.reap(due, reaped, () => due, until);
+  while (pending.reapFirst(due, due, reaped));
   return reaped;
 }
 /** Lets what a callback throws, such as a failed assertion, end the test. */
@@ -368,14 +368,14 @@ class Play {
       case "reap": {
         const { now } = this; // a callback may move it on
         const reaped = { count: 0, oldestAgeMs: 0 };
-        let step = 0; // the first look at the clock comes before any callback
-        pending.reap(now, reaped, () => step++, command.max);
-        if (reaped.count < command.max) {
-          assert(
-            !this.model.some(({ deadline }) => deadline <= now),
-            "left behind",
-          );
+        let more = true;
+        while (more && reaped.count < command.max) {
+          more = pending.reapFirst(now, now, reaped);
         }
+        assertEquals(
+          more,
+          this.model.some(({ deadline }) => deadline <= now),
+        );
         break;
       }
       case "advance":

@@ -8,6 +8,7 @@ import {
 import { RpcError } from "../lib/errors.ts";
 import { Node, type NodeOptions, type RpcOptions } from "../lib/node.ts";
 import type { RpcCallback } from "../lib/pending_rpcs.ts";
+import { nextMacrotask } from "../lib/sim/macrotask.ts";
 import { TestNode } from "../lib/testing.ts";
 import { VirtualClock } from "../lib/virtual_clock.ts";
 
@@ -143,7 +144,7 @@ Deno.test("a transport that fails after it has delivered: the callback has its r
 });
 
 Deno.test("RPCs to one node that expire together share an error, frozen; who awaits a promise has its own", async () => {
-  const { node, clock } = setUp();
+  const { test, node } = setUp();
   const errors: RpcError[] = [];
   for (let i = 0; i < 1000; i++) {
     node.rpc(`n${i % 100}`, { type: "x" }, (error) => errors.push(error!));
@@ -152,7 +153,7 @@ Deno.test("RPCs to one node that expire together share an error, frozen; who awa
     { length: 2 },
     () => node.rpc("n2", { type: "x" }).catch((error) => error),
   );
-  clock.advance(2000);
+  await test.advance(2000);
   assertEquals([errors.length, new Set(errors).size], [1000, 100]);
   assert(errors.every((error) => Object.isFrozen(error)));
   for (const [i, error] of errors.entries()) {
@@ -224,8 +225,8 @@ Deno.test("RPCs share a signal's one listener, which goes with the last of them,
   assertEquals(another.count.now, 0);
 });
 
-Deno.test("an abort of many RPCs goes in slices, in which replies are still taken", () => {
-  const { node, clock, reply } = setUp();
+Deno.test("an abort of many RPCs goes in slices, in which replies are still taken", async () => {
+  const { test, node, clock, reply } = setUp();
   const controller = new AbortController();
   const ended: [id: number, code: number | undefined][] = [];
   for (let i = 0; i < 100; i++) {
@@ -235,12 +236,13 @@ Deno.test("an abort of many RPCs goes in slices, in which replies are still take
     }, { signal: controller.signal });
   }
   controller.abort();
+  await nextMacrotask();
   assertEquals(ended.length, 32); // 2 ms
   const [first] = ended[0]!;
   reply(first + 50);
-  clock.advance(0);
+  await test.advance(0);
   assertEquals(ended.length, 65);
-  clock.advance(5);
+  await test.advance(5);
   assertEquals(ended.length, 100);
   assertEquals(ended.filter(([, code]) => code !== 13), [[
     first + 50,
@@ -252,7 +254,7 @@ Deno.test("an abort of many RPCs goes in slices, in which replies are still take
 });
 
 Deno.test("close cancels in slices, the earliest deadline first, and sends nothing more", async () => {
-  const { node, clock } = setUp();
+  const { test, node, clock } = setUp();
   const ended: number[] = [];
   let again: unknown;
   for (let i = 0; i < 100; i++) {
@@ -268,12 +270,50 @@ Deno.test("close cancels in slices, the earliest deadline first, and sends nothi
     }, { timeoutMs: 1000 - i });
   }
   const closing = node.close();
+  await nextMacrotask();
   assertEquals(ended.length, 32);
-  clock.advance(5);
+  await test.advance(5);
   assertEquals(ended, Array.from({ length: 100 }, (_, i) => 99 - i));
   await closing;
   assert(again instanceof RpcError);
   assertEquals([node.pendingCount, clock.timers], [0, 0]);
+});
+
+Deno.test("what goes on after an awaited RPC counts as a part of the slice that ends it", async () => {
+  const slices: Record<
+    string,
+    (node: Node, controller: AbortController) => unknown
+  > = {
+    "a reap": () => {},
+    "an abort": (_, controller) => controller.abort(),
+    "close": (node) => node.close(),
+  };
+  for (const [name, end] of Object.entries(slices)) {
+    const { node, clock } = setUp();
+    const controller = new AbortController();
+    const { signal } = controller;
+    let ended = 0;
+    for (let i = 0; i < 100; i++) {
+      node.rpc("n2", { type: "x" }, { signal }).catch(() => {
+        clock.busy(1);
+        ended++;
+      });
+    }
+    await nextMacrotask();
+    end(node, controller);
+    await nextMacrotask();
+    while (ended < 100) {
+      assert(
+        clock.fireNext(3000),
+        `${name}: no timer while ${ended} of 100 have ended`,
+      );
+      const before = ended;
+      await nextMacrotask();
+      assert(ended - before <= 8, `${name}: ${ended - before} ms in one turn`);
+    }
+    await nextMacrotask();
+    assertEquals(node.pendingCount, 0);
+  }
 });
 
 Deno.test("close: a second call waits for the first, and a limit that is none is refused", async () => {

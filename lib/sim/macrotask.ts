@@ -18,6 +18,7 @@ const schedule: Schedule = process?.nextTick?.bind(process) ??
   setImmediate ?? ((fn) => setTimeout(fn, 0));
 
 /** Resolves once no microtask is left. */
-export function nextMacrotask(): Promise<void> {
+export async function nextMacrotask(): Promise<void> {
+  await null; // outside of a microtask, a tick comes before all of them
   return new Promise((resolve) => schedule(resolve));
 }

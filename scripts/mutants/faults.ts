@@ -44,6 +44,7 @@ const OUTBOX = "lib/stdio/outbox.ts";
 const SERVE = "lib/stdio/serve.ts";
 const EVENT_LOOP = "lib/stdio/event_loop.ts";
 const REAPER = "lib/reaper.ts";
+const SLICES = "lib/slices.ts";
 const PENDING = "lib/pending_rpcs.ts";
 const HEAP = "lib/deadline_heap.ts";
 const ABORTS = "lib/abort_groups.ts";
@@ -231,10 +232,16 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "the report's age is the least of its slices",
     file: REAPER,
-    changes: [[
-      "    pending.reap(due, report, now, now() + SLICE_MS);\n",
-      "    const age = report.oldestAgeMs || Infinity;\n    report.oldestAgeMs = 0;\n    pending.reap(due, report, now, now() + SLICE_MS);\n    report.oldestAgeMs = Math.min(report.oldestAgeMs, age);\n",
-    ]],
+    changes: [
+      [
+        "    const step = (now: number) =>\n",
+        "    const age = report.oldestAgeMs || Infinity;\n    report.oldestAgeMs = 0;\n    const step = (now: number) =>\n",
+      ],
+      [
+        "      if (!more) return this.#endReap();\n",
+        "      report.oldestAgeMs = Math.min(report.oldestAgeMs, age);\n      if (!more) return this.#endReap();\n",
+      ],
+    ],
   },
   {
     name: "a timer stays armed when nothing is pending",
@@ -261,12 +268,20 @@ export const FAULTS: readonly Fault[] = [
   {
     name: "between two slices replies that have come meanwhile are not handled",
     file: REAPER,
-    changes: [["this.#afterInput(reap, now() - setAt);", "this.#slice(reap);"]],
+    changes: [[
+      "this.#afterInput(reap, clock.now() - setAt);",
+      "this.#slice(reap);",
+    ]],
   },
   {
     name: "a reap has no end until all is reaped",
-    file: REAPER,
-    changes: [["now, now() + SLICE_MS", "now, Infinity"]],
+    file: SLICES,
+    changes: [["if (now >= end) return then(true);", ""]],
+  },
+  {
+    name: "a slice does not count what awaits the promises that it settles",
+    file: SLICES,
+    changes: [["    if (steps % STEPS_AT_ONCE === 0) await undefined;\n", ""]],
   },
   {
     name: "stopping leaves the timer armed",

@@ -356,6 +356,7 @@ export class Host implements NodeObserver {
       if (incarnation !== this.incarnation || !this.#node) return false;
       const costMs = this.callbackMs;
       const how = this.#account.invoked(rpc, error, reply, costMs);
+      if (how !== "replied") this.#world.goesOn(); // there may be more to expire
       this.#busyUs += costMs * 1000;
       this.#world.trace("end", `"node":"${this.id}","id":${id},"how":"${how}"`);
       this.#world.counted(how);
