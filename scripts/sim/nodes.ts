@@ -11,6 +11,7 @@ import {
   gSet,
   kafka,
   pnCounter,
+  type SendBody,
   txnRwRegister,
   uniqueIds,
 } from "../../lib/mod.ts";
@@ -25,6 +26,7 @@ import {
   kafkaWorkload,
   linKvWorkload,
   pnCounterWorkload,
+  type SimulatedProcess,
   txnRwRegisterWorkload,
   uniqueIdsWorkload,
   type Workload,
@@ -32,7 +34,7 @@ import {
 
 /** A workload, the nodes that do it, and the faults that they must withstand. */
 export interface Scenario {
-  setUp: (node: AnyNode) => void;
+  setUp: (node: AnyNode, process: SimulatedProcess) => void;
   workload: Workload;
   faults: readonly FaultKind[];
   /** How long a message is in bytes, at the most. */
@@ -45,6 +47,20 @@ const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
 const ONCE = FAULT_KINDS.filter((kind) => kind !== "duplication");
 /** Of nodes that do both. */
 const ONCE_IN_MEMORY = IN_MEMORY.filter((kind) => kind !== "duplication");
+
+/** The exercise's messages, by promises instead of callbacks. */
+function promises(node: AnyNode): void {
+  node.on("echo", ({ body: { echo } }) => ({ echo }));
+  node.on("pending_count", () => ({ count: node.pendingCount }));
+  node.on("send_fire_forget", async ({ body: { target, payload } }) => {
+    const before = node.pendingCount;
+    const reply = node.rpc(target as string, payload as SendBody);
+    if (node.pendingCount === before) await reply; // it is refused
+    reply.catch(() => {});
+    return { pending: node.pendingCount };
+  });
+  node.on("stats", () => node.stats());
+}
 
 function linKv(node: AnyNode): void {
   for (const type of ["read", "write", "cas"]) {
@@ -59,7 +75,8 @@ function linKv(node: AnyNode): void {
 /** The scenarios, by the name of their workload. */
 export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   callbacks: {
-    setUp: callbacks,
+    setUp: (node, { random }) =>
+      random.chance(0.5) ? callbacks(node) : promises(node),
     workload: callbacksWorkload,
     faults: FAULT_KINDS,
     maxMessageBytes: 1024,
