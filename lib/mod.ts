@@ -32,6 +32,7 @@ export {
   decode,
   InvalidMessageError,
   MAX_DEPTH,
+  MAX_PARTS,
   type Message,
 } from "./message.ts";
 export {

@@ -494,7 +494,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @returns The message's `msg_id`.
    * @throws {Error} The node is not connected to a transport, or has no identity yet.
    * @throws {TypeError} `dest`, the body's `type` or its `in_reply_to` is none.
-   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}, or has more than {@linkcode MAX_PARTS}.
    */
   send(dest: string, body: WithoutProtocol<Asked, SendBody>): number;
   /**
@@ -524,7 +524,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param body The reply's payload: its type is `<request type>_ok` by default; `in_reply_to` and `msg_id` are filled in.
    * @throws {Error} The node is not connected to a transport.
    * @throws {TypeError} The body is no object of its own fields, such as an array or a `Map`, or its `type` is no string.
-   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {RangeError} The message is nested deeper than {@linkcode MAX_DEPTH}, or has more than {@linkcode MAX_PARTS}.
    */
   reply(request: Message<{ type: string } & BodyIds>, body: ReplyBody): void {
     this.#reply(originOf(request), body);
@@ -554,7 +554,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param callback Invoked with the outcome.
    * @param options Timeout and signal.
    * @returns The RPC's `msg_id`.
-   * @throws {RangeError} `timeoutMs` or `deadline` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH}.
+   * @throws {RangeError} `timeoutMs` or `deadline` is out of range, or the message nested deeper than {@linkcode MAX_DEPTH} or larger than {@linkcode MAX_PARTS}.
    * @throws {Error} The node is not connected to a transport, or has no identity yet.
    * @throws {TypeError} `dest` or the body's `type` is none, or the body has an `in_reply_to`: an RPC is no reply.
    * @throws {RpcError} No time is left (code 0), too many RPCs are pending (code 11), the destination's name is longer than 255 characters (12), or the node is closed or the signal aborted (13): nothing was sent.

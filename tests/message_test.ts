@@ -4,6 +4,7 @@ import {
   encode,
   InvalidMessageError,
   MAX_DEPTH,
+  MAX_PARTS,
   show,
 } from "../lib/message.ts";
 
@@ -157,6 +158,42 @@ Deno.test("decode: brackets in strings, and brackets side by side, are not deep"
   ) {
     assertEquals(decode(lineOf(value)).body.value, JSON.parse(value));
   }
+});
+
+Deno.test("decode takes MAX_PARTS objects, arrays and fields, and no more; encode writes no more", () => {
+  const outside = 8; // the message and its body, and their fields
+  const list = (item: string, count: number) => `[${Array(count).fill(item)}]`;
+  for (
+    const [item, parts] of [
+      ["[]", 1],
+      ["{}", 1],
+      ['{"a":"]:[{"}', 2],
+      ['[{"a\\":[":1}]', 3],
+    ] as const
+  ) {
+    const count = Math.floor((MAX_PARTS - outside - 1) / parts);
+    const message = decode(lineOf(list(item, count)));
+    assertEquals((message.body.value as unknown[]).length, count);
+    assertEquals(decode(encode(message)), message);
+    const error = assertThrows(
+      () => decode(lineOf(list(item, count + 1))),
+      InvalidMessageError,
+    );
+    const text = "the message has more than 250000 objects, arrays and fields";
+    assertEquals(error.message, text);
+    assertEquals(error.replyTo, { src: "c1", dest: "n1", msgId: 1 });
+    (message.body.value as unknown[]).push(JSON.parse(item));
+    assertThrows(() => encode(message), RangeError, `Cannot send as ${text}`);
+  }
+  const plain = `[${"1,".repeat(2 * MAX_PARTS)}"${":".repeat(2 * MAX_PARTS)}"]`;
+  assertEquals(decode(lineOf(plain)).body.value, JSON.parse(plain));
+});
+
+Deno.test("decode: a body of too many fields is not looked into to know whom to tell", () => {
+  const fields = '"a":1,'.repeat(MAX_PARTS);
+  const line = lineOf("1").replace('"value":', `${fields}"value":`);
+  const error = assertThrows(() => decode(line), InvalidMessageError);
+  assertEquals(error.replyTo, undefined);
 });
 
 Deno.test("decode: what is nested too deeply and is no message knows whom to tell only where that can be read", () => {
