@@ -1,4 +1,8 @@
-/** What is Deno's: the standard streams, memory, signals, and the event loop. */
+/**
+ * What is Deno's: the standard streams, memory, signals, and the event loop.
+ * Loaded in other runtimes, too, and not used there: `import()` takes Deno 20
+ * ms, a quarter of the start.
+ */
 import { setImmediate } from "node:timers";
 import type * as Net from "node:net";
 import { deferred } from "../deferred.ts";
@@ -9,9 +13,9 @@ import { patient, plainEventLoop } from "./runtime.ts";
 import { socketInput, socketOutput } from "./sockets.ts";
 
 /** Where messages come from by default. */
-export const stdin: Input = Deno.stdin;
+export const stdin: Input = globalThis.Deno?.stdin;
 /** Where messages go by default. */
-export const stdout: Output = Deno.stdout;
+export const stdout: Output = globalThis.Deno?.stdout;
 /** Where the log goes by default. */
 export const stderr: Output = patient((bytes) => Deno.stderr.write(bytes));
 

@@ -1,8 +1,9 @@
 /** The log on stderr. */
+import { currentProcess } from "./current_process.ts";
 import { LOG_LEVELS, type LogLevel } from "../node.ts";
 import { withTimeout } from "./event_loop.ts";
 import { Outbox, type Output } from "./outbox.ts";
-import { currentProcess, plainEventLoop } from "./runtime.ts";
+import { plainEventLoop } from "./runtime.ts";
 
 /** A log that is written in the background; see {@linkcode stderrLog}. */
 export interface StderrLog {

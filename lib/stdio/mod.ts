@@ -5,9 +5,10 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AnyNode } from "../node.ts";
+import { currentProcess } from "./current_process.ts";
 import { filteredLog, stderrLog } from "./log.ts";
 import { Memory } from "./memory.ts";
-import { collect, currentProcess } from "./runtime.ts";
+import { collect } from "./runtime.ts";
 import { serveOn, type ServeOptions } from "./serve.ts";
 
 export type { Input } from "./inbox.ts";

@@ -1,4 +1,4 @@
-/** The runtime that the process runs in: what all have, and which it is. */
+/** The runtime that the process runs in: what all of them have. */
 import { setImmediate } from "node:timers";
 import { type EventLoop, sleep } from "./event_loop.ts";
 import type { Input } from "./inbox.ts";
@@ -21,11 +21,6 @@ export interface MemoryUsage {
   rss: number;
   /** On the engine's heap, garbage included. */
   heapUsed: number;
-}
-
-/** What this runtime has. The other's code is not run: it would not find what it needs. */
-export function currentProcess(): Promise<Process> {
-  return "Deno" in globalThis ? import("./deno.ts") : import("./node.ts");
 }
 
 /** The event loop as all have it; what comes soonest after all promises differs. */
