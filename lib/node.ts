@@ -174,8 +174,10 @@ export type SendBody = { type: string; [key: string]: any };
 export type ReplyBody = { type?: string | undefined; [key: string]: any };
 
 /**
- * What a handler returns: the reply's body, an object of its own fields, or
- * nothing when there is no reply (yet). An `Error` counts as thrown; anything
+ * What a handler returns: the reply's body, an object of its own fields, such
+ * as `{}` to acknowledge, or nothing when there is no reply (yet): that is
+ * logged once per type, at level `info` for a client's request and `debug` for
+ * another node's message, as a `return` may be missing. An `Error` counts as thrown; anything
  * else, such as an array or a `Map`, becomes error 13.
  */
 export type HandlerResult = ReplyBody | void;
@@ -298,6 +300,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
   readonly #reaper: Reaper;
   readonly #startedAt: number;
   readonly #handlers: Map<string, Handler> = new Map();
+  /** Requests that {@linkcode Node.reply} has answered. */
+  readonly #answered: WeakSet<object> = new WeakSet();
+  /** Of which handlers it has been said that they return nothing, and at which level. */
+  readonly #unanswered: Set<string> = new Set();
   readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
   /** Cancel what {@linkcode Node.after} is to call. */
   readonly #delayed: Set<() => void> = new Set();
@@ -462,6 +468,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param type The request's `type`.
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
    * @throws {Error} That type has a handler already.
+   * @throws {TypeError} `type` is no string, or `handler` no function.
    */
   on<B = Body>(
     type: WithoutProtocol<Handled, string>,
@@ -474,12 +481,25 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param type The request's `type`.
    * @param handler Returns the reply's fields.
    * @throws {Error} That type has a handler already.
+   * @throws {TypeError} `type` is no string, or `handler` no function.
    */
   on<T extends RequestType<Handled>>(
     type: T,
     handler: TypedHandler<Handled, T>,
   ): void;
   on(type: string, handler: unknown): void {
+    if (typeof type !== "string") {
+      throw new TypeError(
+        `A handler's 'type' must be a string: current value is ${show(type)}`,
+      );
+    }
+    if (typeof handler !== "function") {
+      throw new TypeError(
+        `The handler for '${type}' must be a function: current value is ${
+          show(handler)
+        }`,
+      );
+    }
     if (this.#handlers.has(type)) {
       throw new Error(`Cannot set a second handler for '${type}'`);
     }
@@ -528,6 +548,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    */
   reply(request: Message<{ type: string } & BodyIds>, body: ReplyBody): void {
     this.#reply(originOf(request), body);
+    this.#answered.add(request);
   }
 
   /**
@@ -942,11 +963,11 @@ export class Node<Handled = Untyped, Asked = Handled> {
     }
     try {
       const result = handler(request, limits);
-      if (!isThenable(result)) return this.#answer(origin, result);
+      if (!isThenable(result)) return this.#answer(request, origin, result);
       const run: Promise<void> = Promise.resolve(result).then(
         (result) => {
           this.#running.delete(run);
-          this.#answer(origin, result);
+          this.#answer(request, origin, result);
         },
         (error) => {
           this.#running.delete(run);
@@ -960,9 +981,9 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /** Answers with what a handler has returned. */
-  #answer(origin: Origin, result: HandlerResult): void {
+  #answer(request: Message, origin: Origin, result: HandlerResult): void {
     if (result instanceof Error) return this.#handlerFailed(origin, result);
-    if (result === undefined) return;
+    if (result === undefined) return this.#noteUnanswered(request, origin);
     try {
       this.#reply(origin, result as ReplyBody);
     } catch (error) {
@@ -970,6 +991,24 @@ export class Node<Handled = Untyped, Asked = Handled> {
       const crash = this.#crashed("the reply to", origin.type, error);
       this.#replyError(origin, crash);
     }
+  }
+
+  /**
+   * Says, once per type, that a request gets no reply: its handler may lack a
+   * `return`. Other nodes' may be messages that expect none.
+   */
+  #noteUnanswered(request: Message, { src, type, msgId }: Origin): void {
+    if (msgId === undefined || this.#answered.has(request)) return;
+    const level = this.#nodeIds.includes(src) ? "debug" : "info";
+    const key = `${level} ${type}`;
+    if (this.#unanswered.has(key)) return;
+    this.#unanswered.add(key);
+    this.#log(
+      level,
+      `the handler of ${
+        JSON.stringify(type)
+      } returned nothing: ${src}'s request ${msgId} gets no reply unless node.reply gives one later; return {} to acknowledge (this is said once per type)`,
+    );
   }
 
   #reply({ src, dest, type, msgId }: Origin, body: ReplyBody): void {
@@ -993,12 +1032,18 @@ export class Node<Handled = Untyped, Asked = Handled> {
       !node_ids.every((id) => typeof id === "string")
     ) {
       problem = "'node_ids' is not an array of strings";
+    } else if (this.#nodeId !== undefined && this.#nodeId !== node_id) {
+      problem = `'node_id' is ${
+        show(node_id)
+      }, but this node has already been initialized as "${this.#nodeId}"`;
     } else if (
       this.#nodeId !== undefined &&
-      (this.#nodeId !== node_id ||
-        JSON.stringify(this.#nodeIds) !== JSON.stringify(node_ids))
+      JSON.stringify(this.#nodeIds) !== JSON.stringify(node_ids)
     ) {
-      problem = `already initialized as ${this.#nodeId}`;
+      problem =
+        `'node_ids' differs: this node has already been initialized as one of ${
+          JSON.stringify(this.#nodeIds)
+        }`;
     }
     if (problem !== undefined) {
       return this.#replyError(
