@@ -26,6 +26,11 @@ import {
 } from "./pending_rpcs.ts";
 import type {
   BodyIds,
+  HandledReply,
+  HandledType,
+  InitProtocol,
+  IsUntyped,
+  NoSurplus,
   ReplyOf,
   RequestBody,
   RequestType,
@@ -202,6 +207,14 @@ export type TypedHandler<P, T extends RequestType<P>> = (
   limits: RpcOptions,
 ) => TypedResult<P, T> | PromiseLike<TypedResult<P, T>>;
 
+/** A handler of a node with a protocol; of `init`, whether that is in it or not. */
+export type HandlerOf<P, T> = T extends RequestType<P> ? TypedHandler<P, T>
+  : TypedHandler<InitProtocol, "init">;
+
+/** What {@linkcode Node.on} takes: of a node without a protocol a {@linkcode Handler}, else a handler `F` whose result has no surplus fields. */
+export type CheckedHandler<P, T, B, F> = IsUntyped<P> extends true ? Handler<B>
+  : F & NoSurplus<F, HandledReply<P, T>>;
+
 /**
  * A node of any protocol, or of none.
  *
@@ -216,6 +229,15 @@ export type TypedHandler<P, T extends RequestType<P>> = (
  */
 // deno-lint-ignore no-explicit-any -- what is of any protocol is of each
 export type AnyNode = Node<any, any>;
+
+/**
+ * A node that asks others by a protocol, or by none ({@linkcode Untyped}),
+ * whatever it handles.
+ *
+ * @typeParam Asked The requests that it sends.
+ */
+// deno-lint-ignore no-explicit-any -- as above
+export type AskingNode<Asked> = Node<any, Asked>;
 
 /** What a request without `deadline_ms` is handled within. */
 const NO_LIMITS: RpcOptions = Object.freeze({});
@@ -448,6 +470,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * from the moment that the identity is known, so that nodes whose `init`
    * handlers ask each other don't wait for each other.
    *
+   * Of a node with a protocol, the handler is given what the request holds, and
+   * returns the reply's fields, and no others; `init` is handled by each node,
+   * be it in the protocol or not.
+   *
    * @example What the request's sender has left bounds what is asked for it
    * ```ts
    * import { TestNode } from "@gyre/node/testing";
@@ -469,25 +495,15 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
    * @throws {Error} That type has a handler already.
    * @throws {TypeError} `type` is no string, or `handler` no function.
+   * @typeParam B What the request's body holds, where no protocol says so.
+   * @typeParam T The type, as it is handed in.
+   * @typeParam F The handler, as it is handed in.
    */
-  on<B = Body>(
-    type: WithoutProtocol<Handled, string>,
-    handler: Handler<B>,
-  ): void;
-  /**
-   * The same for a node with a protocol: types what the handler is given, and
-   * what it returns.
-   *
-   * @param type The request's `type`.
-   * @param handler Returns the reply's fields.
-   * @throws {Error} That type has a handler already.
-   * @throws {TypeError} `type` is no string, or `handler` no function.
-   */
-  on<T extends RequestType<Handled>>(
-    type: T,
-    handler: TypedHandler<Handled, T>,
-  ): void;
-  on(type: string, handler: unknown): void {
+  on<
+    B = Body,
+    T extends HandledType<Handled> = HandledType<Handled>,
+    F extends HandlerOf<Handled, T> = HandlerOf<Handled, T>,
+  >(type: T, handler: CheckedHandler<Handled, T, B, F>): void {
     if (typeof type !== "string") {
       throw new TypeError(
         `A handler's 'type' must be a string: current value is ${show(type)}`,
@@ -503,7 +519,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     if (this.#handlers.has(type)) {
       throw new Error(`Cannot set a second handler for '${type}'`);
     }
-    this.#handlers.set(type, handler as Handler);
+    this.#handlers.set(type, handler as unknown as Handler);
   }
 
   /**
