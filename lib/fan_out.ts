@@ -3,7 +3,8 @@ import { deferred } from "./deferred.ts";
 import { checkDuration } from "./clock.ts";
 import { ErrorCode, isDefinite, RpcError } from "./errors.ts";
 import type { Body } from "./message.ts";
-import type { AnyNode, RpcOptions, SendBody } from "./node.ts";
+import type { AnyNode, AskingNode, RpcOptions, SendBody } from "./node.ts";
+import type { ReplyOf, RequestBody, RequestType, Untyped } from "./protocol.ts";
 
 /** A node's reply. */
 export interface Answer<R = Body> {
@@ -64,19 +65,35 @@ export interface HedgeOptions<R = Body> extends QuorumOptions<R> {
  * @param options Limits of each RPC.
  * @throws {RpcError} One has failed; see {@linkcode rpcQuorum}.
  */
-export async function rpcAll<R = Body>(
+export function rpcAll<R = Body>(
+  node: AskingNode<Untyped>,
+  dests: readonly string[],
+  body: SendBody,
+  options?: RpcOptions,
+): Promise<Answer<R & Body>[]>;
+/**
+ * The same for a node with a protocol, which says what the request holds and
+ * what the replies do.
+ *
+ * @param node The node that asks.
+ * @param dests Whom it asks.
+ * @param body What it asks.
+ * @param options Limits of each RPC.
+ * @throws {RpcError} One has failed; see {@linkcode rpcQuorum}.
+ */
+export function rpcAll<Asked, T extends RequestType<Asked>>(
+  node: AskingNode<Asked>,
+  dests: readonly string[],
+  body: RequestBody<Asked, T>,
+  options?: RpcOptions,
+): Promise<Answer<ReplyOf<Asked, T>>[]>;
+export async function rpcAll(
   node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   options: RpcOptions = {},
-): Promise<Answer<R & Body>[]> {
-  const answers = await fanOut<R & Body>(
-    node,
-    dests,
-    body,
-    dests.length,
-    options,
-  );
+): Promise<Answer[]> {
+  const answers = await fanOut(node, dests, body, dests.length, options);
   return dests.map((dest) => answers.find(({ from }) => from === dest)!);
 }
 
@@ -120,19 +137,45 @@ export async function rpcAll<R = Body>(
  * @throws {RangeError} `n` is out of range.
  * @throws {RpcError} There were not enough.
  */
-export async function rpcQuorum<R = Body>(
+export function rpcQuorum<R = Body>(
+  node: AskingNode<Untyped>,
+  dests: readonly string[],
+  body: SendBody,
+  n: number,
+  options?: QuorumOptions<R & Body>,
+): Promise<Answer<R & Body>[]>;
+/**
+ * The same for a node with a protocol, which says what the request holds and
+ * what the replies do.
+ *
+ * @param node The node that asks.
+ * @param dests Whom it asks.
+ * @param body What it asks.
+ * @param n How many good replies it takes, from 1 to as many as there are nodes.
+ * @param options Limits of each RPC; which replies are good.
+ * @throws {RangeError} `n` is out of range.
+ * @throws {RpcError} There were not enough.
+ */
+export function rpcQuorum<Asked, T extends RequestType<Asked>>(
+  node: AskingNode<Asked>,
+  dests: readonly string[],
+  body: RequestBody<Asked, T>,
+  n: number,
+  options?: QuorumOptions<ReplyOf<Asked, T>>,
+): Promise<Answer<ReplyOf<Asked, T>>[]>;
+export async function rpcQuorum(
   node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   n: number,
-  options: QuorumOptions<R & Body> = {},
-): Promise<Answer<R & Body>[]> {
+  options: QuorumOptions = {},
+): Promise<Answer[]> {
   if (!(Number.isInteger(n) && n >= 1 && n <= dests.length)) {
     throw new RangeError(
       `'n' must be a whole number from 1 to ${dests.length}, as many as there are nodes to ask: current value is ${n}`,
     );
   }
-  return await fanOut<R & Body>(node, dests, body, n, options);
+  return await fanOut(node, dests, body, n, options);
 }
 
 /**
@@ -167,25 +210,41 @@ export async function rpcQuorum<R = Body>(
  * @throws {RangeError} `hedgeMs` is out of range, or there is no one to ask.
  * @throws {RpcError} None gave a good reply; see {@linkcode rpcQuorum}.
  */
-export async function rpcHedged<R = Body>(
+export function rpcHedged<R = Body>(
+  node: AskingNode<Untyped>,
+  dests: readonly string[],
+  body: SendBody,
+  options?: HedgeOptions<R & Body>,
+): Promise<Answer<R & Body>>;
+/**
+ * The same for a node with a protocol, which says what the request holds and
+ * what the reply does.
+ *
+ * @param node The node that asks.
+ * @param dests Whom it asks, in this order; at least one.
+ * @param body What it asks.
+ * @param options When to ask another; limits of each RPC; which replies are good.
+ * @throws {RangeError} `hedgeMs` is out of range, or there is no one to ask.
+ * @throws {RpcError} None gave a good reply; see {@linkcode rpcQuorum}.
+ */
+export function rpcHedged<Asked, T extends RequestType<Asked>>(
+  node: AskingNode<Asked>,
+  dests: readonly string[],
+  body: RequestBody<Asked, T>,
+  options?: HedgeOptions<ReplyOf<Asked, T>>,
+): Promise<Answer<ReplyOf<Asked, T>>>;
+export async function rpcHedged(
   node: AnyNode,
   dests: readonly string[],
   body: SendBody,
-  options: HedgeOptions<R & Body> = {},
-): Promise<Answer<R & Body>> {
+  options: HedgeOptions = {},
+): Promise<Answer> {
   const { hedgeMs = 100, ...others } = options;
   checkDuration(hedgeMs, "hedgeMs");
   if (dests.length === 0) {
     throw new RangeError("'dests' must name a node at least");
   }
-  const [answer] = await fanOut<R & Body>(
-    node,
-    dests,
-    body,
-    1,
-    others,
-    hedgeMs,
-  );
+  const [answer] = await fanOut(node, dests, body, 1, others, hedgeMs);
   return answer!;
 }
 
@@ -193,18 +252,18 @@ export async function rpcHedged<R = Body>(
  * Asks nodes until `needed` have given a good reply, or can't any more: all at
  * once, or, with `hedgeMs`, one after the other.
  */
-function fanOut<R extends Body>(
+function fanOut(
   node: AnyNode,
   dests: readonly string[],
   body: SendBody,
   needed: number,
-  options: QuorumOptions<R>,
+  options: QuorumOptions,
   hedgeMs?: number,
-): Promise<Answer<R>[]> {
+): Promise<Answer[]> {
   const { isGood = () => true, signal, ...limits } = options;
-  const { promise, resolve, reject } = deferred<Answer<R>[]>();
+  const { promise, resolve, reject } = deferred<Answer[]>();
   const rest = new AbortController();
-  const good: Answer<R>[] = [];
+  const good: Answer[] = [];
   const failures: unknown[] = [];
   let asked = 0;
   let over = false;
@@ -234,7 +293,7 @@ function fanOut<R extends Body>(
     end();
     reject(notEnough(needed, dests, failures, noneDid));
   }
-  function replied(answer: Answer<R>): void {
+  function replied(answer: Answer): void {
     let isGoodOne;
     try {
       isGoodOne = isGood(answer);
@@ -255,7 +314,7 @@ function fanOut<R extends Body>(
     if (hedgeMs !== undefined) cancelHedge = node.after(hedgeMs, askNext);
     const options = { ...limits, signal: rest.signal };
     try {
-      node.rpc<R>(from, body, (error, reply) => {
+      node.rpc(from, body, (error, reply) => {
         if (over) return;
         if (error) failed(error);
         else replied({ from, reply: reply! });

@@ -165,8 +165,12 @@ export function show(value: unknown): string {
   return text.slice(0, SHOWN);
 }
 
-/** Why a value is no message; `undefined` when it is one. */
-function problemOf(message: unknown): string | undefined {
+/**
+ * Why a value is no message; `undefined` when it is one.
+ *
+ * @param message Any value.
+ */
+export function problemOf(message: unknown): string | undefined {
   if (!isObject(message)) return "the message is not an object";
   const { src, dest, body } = message;
   if (!isId(src)) return "'src' is not a non-empty string";

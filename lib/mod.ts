@@ -45,7 +45,10 @@ export {
 } from "./gossip.ts";
 export {
   type AnyNode,
+  type AskingNode,
+  type CheckedHandler,
   type Handler,
+  type HandlerOf,
   type HandlerResult,
   LOG_LEVELS,
   type LogLevel,
@@ -78,10 +81,17 @@ export { uniqueIds } from "./workloads/unique_ids.ts";
 export type {
   BodyIds,
   Exchange,
+  HandledReply,
+  HandledType,
+  InitProtocol,
+  IsUntyped,
+  NoSurplus,
   ReplyFields,
   ReplyOf,
   RequestBody,
   RequestType,
+  Surplus,
+  SurplusFields,
   TypedResult,
   Untyped,
   WithoutProtocol,

@@ -26,6 +26,11 @@ import {
 } from "./pending_rpcs.ts";
 import type {
   BodyIds,
+  HandledReply,
+  HandledType,
+  InitProtocol,
+  IsUntyped,
+  NoSurplus,
   ReplyOf,
   RequestBody,
   RequestType,
@@ -174,8 +179,10 @@ export type SendBody = { type: string; [key: string]: any };
 export type ReplyBody = { type?: string | undefined; [key: string]: any };
 
 /**
- * What a handler returns: the reply's body, an object of its own fields, or
- * nothing when there is no reply (yet). An `Error` counts as thrown; anything
+ * What a handler returns: the reply's body, an object of its own fields, such
+ * as `{}` to acknowledge, or nothing when there is no reply (yet): that is
+ * logged once per type, at level `info` for a client's request and `debug` for
+ * another node's message, as a `return` may be missing. An `Error` counts as thrown; anything
  * else, such as an array or a `Map`, becomes error 13.
  */
 export type HandlerResult = ReplyBody | void;
@@ -200,6 +207,14 @@ export type TypedHandler<P, T extends RequestType<P>> = (
   limits: RpcOptions,
 ) => TypedResult<P, T> | PromiseLike<TypedResult<P, T>>;
 
+/** A handler of a node with a protocol; of `init`, whether that is in it or not. */
+export type HandlerOf<P, T> = T extends RequestType<P> ? TypedHandler<P, T>
+  : TypedHandler<InitProtocol, "init">;
+
+/** What {@linkcode Node.on} takes: of a node without a protocol a {@linkcode Handler}, else a handler `F` whose result has no surplus fields. */
+export type CheckedHandler<P, T, B, F> = IsUntyped<P> extends true ? Handler<B>
+  : F & NoSurplus<F, HandledReply<P, T>>;
+
 /**
  * A node of any protocol, or of none.
  *
@@ -214,6 +229,15 @@ export type TypedHandler<P, T extends RequestType<P>> = (
  */
 // deno-lint-ignore no-explicit-any -- what is of any protocol is of each
 export type AnyNode = Node<any, any>;
+
+/**
+ * A node that asks others by a protocol, or by none ({@linkcode Untyped}),
+ * whatever it handles.
+ *
+ * @typeParam Asked The requests that it sends.
+ */
+// deno-lint-ignore no-explicit-any -- as above
+export type AskingNode<Asked> = Node<any, Asked>;
 
 /** What a request without `deadline_ms` is handled within. */
 const NO_LIMITS: RpcOptions = Object.freeze({});
@@ -298,6 +322,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
   readonly #reaper: Reaper;
   readonly #startedAt: number;
   readonly #handlers: Map<string, Handler> = new Map();
+  /** Requests that {@linkcode Node.reply} has answered. */
+  readonly #answered: WeakSet<object> = new WeakSet();
+  /** Of which handlers it has been said that they return nothing, and at which level. */
+  readonly #unanswered: Set<string> = new Set();
   readonly #periodic: Set<{ start(): void; stop(): void }> = new Set();
   /** Cancel what {@linkcode Node.after} is to call. */
   readonly #delayed: Set<() => void> = new Set();
@@ -442,6 +470,10 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * from the moment that the identity is known, so that nodes whose `init`
    * handlers ask each other don't wait for each other.
    *
+   * Of a node with a protocol, the handler is given what the request holds, and
+   * returns the reply's fields, and no others; `init` is handled by each node,
+   * be it in the protocol or not.
+   *
    * @example What the request's sender has left bounds what is asked for it
    * ```ts
    * import { TestNode } from "@gyre/node/testing";
@@ -462,28 +494,32 @@ export class Node<Handled = Untyped, Asked = Handled> {
    * @param type The request's `type`.
    * @param handler Returns the reply's body, or nothing for no reply; may be async. Whatever it changes in the request, what it returns goes to where that came from.
    * @throws {Error} That type has a handler already.
+   * @throws {TypeError} `type` is no string, or `handler` no function.
+   * @typeParam B What the request's body holds, where no protocol says so.
+   * @typeParam T The type, as it is handed in.
+   * @typeParam F The handler, as it is handed in.
    */
-  on<B = Body>(
-    type: WithoutProtocol<Handled, string>,
-    handler: Handler<B>,
-  ): void;
-  /**
-   * The same for a node with a protocol: types what the handler is given, and
-   * what it returns.
-   *
-   * @param type The request's `type`.
-   * @param handler Returns the reply's fields.
-   * @throws {Error} That type has a handler already.
-   */
-  on<T extends RequestType<Handled>>(
-    type: T,
-    handler: TypedHandler<Handled, T>,
-  ): void;
-  on(type: string, handler: unknown): void {
+  on<
+    B = Body,
+    T extends HandledType<Handled> = HandledType<Handled>,
+    F extends HandlerOf<Handled, T> = HandlerOf<Handled, T>,
+  >(type: T, handler: CheckedHandler<Handled, T, B, F>): void {
+    if (typeof type !== "string") {
+      throw new TypeError(
+        `A handler's 'type' must be a string: current value is ${show(type)}`,
+      );
+    }
+    if (typeof handler !== "function") {
+      throw new TypeError(
+        `The handler for '${type}' must be a function: current value is ${
+          show(handler)
+        }`,
+      );
+    }
     if (this.#handlers.has(type)) {
       throw new Error(`Cannot set a second handler for '${type}'`);
     }
-    this.#handlers.set(type, handler as Handler);
+    this.#handlers.set(type, handler as unknown as Handler);
   }
 
   /**
@@ -528,6 +564,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
    */
   reply(request: Message<{ type: string } & BodyIds>, body: ReplyBody): void {
     this.#reply(originOf(request), body);
+    this.#answered.add(request);
   }
 
   /**
@@ -942,11 +979,11 @@ export class Node<Handled = Untyped, Asked = Handled> {
     }
     try {
       const result = handler(request, limits);
-      if (!isThenable(result)) return this.#answer(origin, result);
+      if (!isThenable(result)) return this.#answer(request, origin, result);
       const run: Promise<void> = Promise.resolve(result).then(
         (result) => {
           this.#running.delete(run);
-          this.#answer(origin, result);
+          this.#answer(request, origin, result);
         },
         (error) => {
           this.#running.delete(run);
@@ -960,9 +997,9 @@ export class Node<Handled = Untyped, Asked = Handled> {
   }
 
   /** Answers with what a handler has returned. */
-  #answer(origin: Origin, result: HandlerResult): void {
+  #answer(request: Message, origin: Origin, result: HandlerResult): void {
     if (result instanceof Error) return this.#handlerFailed(origin, result);
-    if (result === undefined) return;
+    if (result === undefined) return this.#noteUnanswered(request, origin);
     try {
       this.#reply(origin, result as ReplyBody);
     } catch (error) {
@@ -970,6 +1007,24 @@ export class Node<Handled = Untyped, Asked = Handled> {
       const crash = this.#crashed("the reply to", origin.type, error);
       this.#replyError(origin, crash);
     }
+  }
+
+  /**
+   * Says, once per type, that a request gets no reply: its handler may lack a
+   * `return`. Other nodes' may be messages that expect none.
+   */
+  #noteUnanswered(request: Message, { src, type, msgId }: Origin): void {
+    if (msgId === undefined || this.#answered.has(request)) return;
+    const level = this.#nodeIds.includes(src) ? "debug" : "info";
+    const key = `${level} ${type}`;
+    if (this.#unanswered.has(key)) return;
+    this.#unanswered.add(key);
+    this.#log(
+      level,
+      `the handler of ${
+        JSON.stringify(type)
+      } returned nothing: ${src}'s request ${msgId} gets no reply unless node.reply gives one later; return {} to acknowledge (this is said once per type)`,
+    );
   }
 
   #reply({ src, dest, type, msgId }: Origin, body: ReplyBody): void {
@@ -993,12 +1048,18 @@ export class Node<Handled = Untyped, Asked = Handled> {
       !node_ids.every((id) => typeof id === "string")
     ) {
       problem = "'node_ids' is not an array of strings";
+    } else if (this.#nodeId !== undefined && this.#nodeId !== node_id) {
+      problem = `'node_id' is ${
+        show(node_id)
+      }, but this node has already been initialized as "${this.#nodeId}"`;
     } else if (
       this.#nodeId !== undefined &&
-      (this.#nodeId !== node_id ||
-        JSON.stringify(this.#nodeIds) !== JSON.stringify(node_ids))
+      JSON.stringify(this.#nodeIds) !== JSON.stringify(node_ids)
     ) {
-      problem = `already initialized as ${this.#nodeId}`;
+      problem =
+        `'node_ids' differs: this node has already been initialized as one of ${
+          JSON.stringify(this.#nodeIds)
+        }`;
     }
     if (problem !== undefined) {
       return this.#replyError(

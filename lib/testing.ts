@@ -18,7 +18,7 @@
  *
  * @module
  */
-import { type Body, decode, type Message } from "./message.ts";
+import { type Body, decode, type Message, problemOf, show } from "./message.ts";
 import { type AnyNode, type LogLevel, Node, type NodeOptions } from "./node.ts";
 import { nextMacrotask } from "./sim/macrotask.ts";
 import type { SimulatedProcess } from "./sim/options.ts";
@@ -28,7 +28,7 @@ import {
   maelstromServices,
   type Service,
 } from "./sim/world/services.ts";
-import { VirtualClock } from "./virtual_clock.ts";
+import { checkElapsed, VirtualClock } from "./virtual_clock.ts";
 
 export type {
   Body,
@@ -110,11 +110,19 @@ export class TestNode {
    * @param setUp Sets the node's handlers, as in your `main.ts`; handed what a simulation hands it, too.
    * @param options The node's options, its id, services.
    * @throws {RangeError} One of the node's options is out of range.
+   * @throws {TypeError} `setUp` is no function, `nodeId` no non-empty string, or `nodeIds` no array of strings.
    */
   constructor(
     setUp: (node: AnyNode, process: SimulatedProcess) => void,
     options: TestNodeOptions = {},
   ) {
+    if (typeof setUp !== "function") {
+      throw new TypeError(
+        `'setUp' must be a function that sets the node's handlers, such as (node) => node.on("ping", () => ({})): current value is ${
+          show(setUp)
+        }`,
+      );
+    }
     const {
       nodeId = "n1",
       nodeIds = ["n1", "n2", "n3"],
@@ -124,6 +132,20 @@ export class TestNode {
       log = (level, text) => this.logged.push([level, text]),
       ...nodeOptions
     } = options;
+    if (typeof nodeId !== "string" || nodeId === "") {
+      throw new TypeError(
+        `'nodeId' must be a non-empty string: current value is ${show(nodeId)}`,
+      );
+    }
+    if (
+      !Array.isArray(nodeIds) || nodeIds.some((id) => typeof id !== "string")
+    ) {
+      throw new TypeError(
+        `'nodeIds' must be an array of strings: current value is ${
+          JSON.stringify(nodeIds)
+        }`,
+      );
+    }
     const all = { ...maelstromServices(newest), ...services };
     for (const [id, service] of Object.entries(all)) {
       if (service !== null) this.#services.set(id, service);
@@ -161,12 +183,10 @@ export class TestNode {
    * returns; wait for the promise if there are async ones.
    *
    * @param message The message, or a line of input, be it one or not.
+   * @throws {TypeError} What was handed in as a message is none: it has no `src`, say.
    */
   deliver(message: Delivery | string): Promise<void> {
-    const line = typeof message === "string" ? message : JSON.stringify({
-      ...message,
-      dest: message.dest ?? (this.node.nodeId || "n1"),
-    });
+    const line = typeof message === "string" ? message : this.#toLine(message);
     const receive = () => {
       this.node.receive(line);
       return this.#settle();
@@ -187,14 +207,32 @@ export class TestNode {
   /**
    * Lets time pass: fires the node's timers, each at its time.
    *
-   * @param ms For how long.
+   * @param ms For how long: a finite number from 0.
+   * @throws {RangeError} `ms` is none.
    */
   async advance(ms: number): Promise<void> {
+    checkElapsed(ms);
     await this.#initialized;
     const end = this.clock.now() + ms;
     await this.#settle(); // what goes on now may set timers
     while (this.clock.fireNext(end)) await this.#settle();
     this.clock.advance(end - this.clock.now());
+  }
+
+  #toLine(delivery: Delivery): string {
+    const message = {
+      ...delivery,
+      dest: delivery?.dest ?? (this.node.nodeId || "n1"),
+    };
+    const problem = problemOf(message);
+    if (problem !== undefined) {
+      throw new TypeError(
+        `Cannot deliver ${
+          JSON.stringify(delivery)
+        } as ${problem}: a message is such as { src: "c1", body: { type: "ping", msg_id: 1 } }; what is none is delivered as a line of text`,
+      );
+    }
+    return JSON.stringify(message);
   }
 
   #capture(line: string): void {

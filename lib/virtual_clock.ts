@@ -1,6 +1,7 @@
 /** A clock that stands still until it is moved. */
 import { type Clock, MAX_DELAY_MS } from "./clock.ts";
 import { EventQueue } from "./event_queue.ts";
+import { show } from "./message.ts";
 
 /**
  * Virtual time, in ms from 0: {@linkcode VirtualClock.advance} fires what
@@ -62,9 +63,11 @@ export class VirtualClock implements Clock {
   /**
    * Moves time on. A timer may move it further by {@linkcode VirtualClock.busy}.
    *
-   * @param ms For how long.
+   * @param ms For how long: a finite number from 0.
+   * @throws {RangeError} `ms` is none.
    */
   advance(ms: number): void {
+    checkElapsed(ms);
     const end = this.#now + ms;
     while (this.fireNext(end));
     this.#now = Math.max(this.#now, end);
@@ -86,9 +89,25 @@ export class VirtualClock implements Clock {
   /**
    * Lets time pass without a timer firing, as in a handler that computes.
    *
-   * @param ms For how long.
+   * @param ms For how long: a finite number from 0.
+   * @throws {RangeError} `ms` is none.
    */
   busy(ms: number): void {
+    checkElapsed(ms);
     this.#now += ms;
+  }
+}
+
+/**
+ * Checks how much time is to pass.
+ *
+ * @param ms In ms.
+ * @throws {RangeError} It is no finite number from 0.
+ */
+export function checkElapsed(ms: number): void {
+  if (!(Number.isFinite(ms) && ms >= 0)) {
+    throw new RangeError(
+      `'ms' must be a finite number from 0: current value is ${show(ms)}`,
+    );
   }
 }

@@ -7,7 +7,12 @@ import config from "../deno.json" with { type: "json" };
 
 const root = fileURLToPath(new URL("../", import.meta.url));
 const dir = join(root, "dist/node");
-const PROGRAMS = ["main.ts", "lib/subcommands.ts", "tests/faulty_node.ts"];
+const PROGRAMS = [
+  "main.ts",
+  "lib/subcommands.ts",
+  "tests/faulty_node.ts",
+  "tests/talkative_node.ts",
+];
 /** What the programs have of Deno, in Node.js. */
 const PRELUDE = `import { writeSync } from "node:fs";
 import process from "node:process";

@@ -748,13 +748,23 @@ Deno.test("bad input: init again: the same identity is confirmed, another one re
       line: request({ type: "init", node_id: "n1", node_ids: ["n1", "n2"] }),
       answers: [{ type: "init_ok", in_reply_to: 5 }],
     },
-    ...[
-      { node_id: "n2", node_ids: ["n1", "n2"] },
-      { node_id: "n1", node_ids: ["n2", "n1"] },
-      { node_id: "n1", node_ids: ["n1"] },
-    ].map((identity) => ({
-      line: request({ type: "init", ...identity }),
-      answers: [error(12, "init: already initialized as n1")],
+    {
+      line: request({ type: "init", node_id: "n2", node_ids: ["n1", "n2"] }),
+      answers: [
+        error(
+          12,
+          `init: 'node_id' is "n2", but this node has already been initialized as "n1"`,
+        ),
+      ],
+    },
+    ...[["n2", "n1"], ["n1"]].map((node_ids) => ({
+      line: request({ type: "init", node_id: "n1", node_ids }),
+      answers: [
+        error(
+          12,
+          `init: 'node_ids' differs: this node has already been initialized as one of ["n1","n2"]`,
+        ),
+      ],
     })),
     { line: request({ type: "echo" }), answers: [{ type: "echo_ok" }] },
   ]));

@@ -27,7 +27,7 @@ function setUp(options: TestNodeOptions = {}) {
   const sent = test.messages as Json[];
   sent.length = 0;
   const receive = (body: Json, src = "c1") => {
-    test.deliver({ src, body });
+    test.deliver(JSON.stringify({ src, dest: "n1", body })); // be it a message or not
   };
   /** Delivers a request; what the node sent meanwhile. */
   function request(body: Json, src?: string): Json[] {
@@ -79,9 +79,20 @@ Deno.test("init again: the same identity is confirmed, another one refused", () 
     node_ids: ["n1", "n2"],
   };
   assertEquals(request(init)[0].body.type, "init_ok");
-  for (const other of [{ node_id: "n2" }, { node_ids: ["n1"] }]) {
+  for (
+    const [other, problem] of [
+      [
+        { node_id: "n2" },
+        `'node_id' is "n2", but this node has already been initialized as "n1"`,
+      ],
+      [
+        { node_ids: ["n1"] },
+        `'node_ids' differs: this node has already been initialized as one of ["n1","n2"]`,
+      ],
+    ] as const
+  ) {
     const [code, text] = errorOf(request({ ...init, ...other }));
-    assertEquals([code, text], [12, "init: already initialized as n1"]);
+    assertEquals([code, text], [12, `init: ${problem}`]);
   }
   assertEquals([node.nodeId, node.nodeIds], ["n1", ["n1", "n2"]]);
 });
@@ -724,6 +735,45 @@ Deno.test("the ids that are sent are the node's, whatever the body says, and the
   node.send("n2", body);
   assertEquals(sent.at(-1)!.body, { type: "x", in_reply_to: 98, msg_id: 2 });
   assertEquals(body, { type: "x", msg_id: 99, in_reply_to: 98 });
+});
+
+Deno.test("a handler that returns nothing is named, once per type: to its client's log at info, of nodes' messages at debug", async () => {
+  const { node, logged, receive } = setUp();
+  node.on("forgot", async () => await Promise.resolve());
+  node.on("gossip", () => {});
+  node.on("answers", (request) => node.reply(request, {}));
+  node.on("fine", () => ({}));
+  logged.length = 0;
+  receive({ type: "forgot" }); // no one waits
+  for (const type of ["forgot", "answers", "fine"]) {
+    receive({ type, msg_id: 5 });
+    receive({ type, msg_id: 6 });
+  }
+  for (const msg_id of [1, 2]) receive({ type: "gossip", msg_id }, "n2");
+  await microtasks();
+  const rest = (src: string, msgId: number) =>
+    `returned nothing: ${src}'s request ${msgId} gets no reply unless node.reply gives one later; return {} to acknowledge (this is said once per type)`;
+  assertEquals(logged, [
+    ["debug", `the handler of "gossip" ${rest("n2", 1)}`],
+    ["info", `the handler of "forgot" ${rest("c1", 5)}`],
+  ]);
+});
+
+Deno.test("a handler that is no function, or has no type, is refused", () => {
+  const { node } = setUp();
+  for (const handler of [undefined, null, "x", {}]) {
+    assertThrows(
+      () => node.on("x", handler as Json),
+      TypeError,
+      "The handler for 'x' must be a function: current value is",
+    );
+  }
+  assertThrows(
+    () => node.on(undefined as Json, () => {}),
+    TypeError,
+    "A handler's 'type' must be a string: current value is undefined",
+  );
+  node.on("x", () => {}); // still free
 });
 
 Deno.test("a second handler for a type is refused", () => {

@@ -38,7 +38,7 @@ function withRpc(
     callback: RpcCallback,
     options: RpcOptions,
   ) => [RpcCallback, RpcOptions],
-): typeof Node {
+): new (options?: NodeOptions) => Node {
   class Broken extends Node {
     // deno-lint-ignore no-explicit-any
     override rpc(dest: string, body: SendBody, ...rest: any[]): any {

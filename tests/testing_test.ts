@@ -1,4 +1,4 @@
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { LinKv, TestNode, VirtualClock } from "../lib/testing.ts";
 
 Deno.test("TestNode: services answer what an async handler asks them", async () => {
@@ -111,4 +111,50 @@ Deno.test("TestNode: a service of one's own is beside the others, and null takes
   }, { services: { mine: new LinKv(), "lin-kv": null } });
   await test.deliver({ src: "c1", body: { type: "ask" } });
   assertEquals(test.node.pendingCount, 1);
+});
+
+// deno-lint-ignore no-explicit-any -- what a program in JavaScript may hand in
+type Any = any;
+
+Deno.test("TestNode and VirtualClock refuse what is no time, by name, and time stands still", async () => {
+  const test = new TestNode((node) => node.every(10, () => {}));
+  const { clock } = test;
+  for (const ms of [NaN, -1, Infinity, "5", undefined] as Any[]) {
+    const text = `'ms' must be a finite number from 0: current value is ${
+      ms === "5" ? '"5"' : ms
+    }`;
+    await assertRejects(() => test.advance(ms), RangeError, text);
+    assertThrows(() => clock.advance(ms), RangeError, text);
+    assertThrows(() => clock.busy(ms), RangeError, text);
+  }
+  assertEquals(clock.now(), 0);
+  await test.advance(0.5);
+  assertEquals(clock.now(), 0.5);
+});
+
+Deno.test("TestNode refuses what is no set-up, no node id and no node ids", () => {
+  for (
+    const [args, text] of [
+      [[], "'setUp' must be a function"],
+      [[{}], "'setUp' must be a function"],
+      [[() => {}, { nodeId: "" }], `'nodeId' must be a non-empty string`],
+      [[() => {}, { nodeId: 5 }], `'nodeId' must be a non-empty string`],
+      [[() => {}, { nodeIds: "n1" }], `'nodeIds' must be an array of strings`],
+      [[() => {}, { nodeIds: [1] }], `current value is [1]`],
+    ] as Any[]
+  ) assertThrows(() => new (TestNode as Any)(...args), TypeError, text);
+});
+
+Deno.test("TestNode: what is delivered as a message and is none is refused, and says what it lacks", () => {
+  const test = new TestNode((node) => node.on("x", () => ({})));
+  for (
+    const [message, problem] of [
+      [undefined, "Cannot deliver undefined as 'src' is not"],
+      [{ body: { type: "x" } }, "'src' is not a non-empty string"],
+      [{ src: "c1" }, `Cannot deliver {"src":"c1"} as 'body' is not an object`],
+      [{ src: "c1", body: {} }, "'body.type' is not a string"],
+      [{ src: "c1", body: { type: "x", msg_id: "1" } }, "'body.msg_id' is not"],
+    ] as Any[]
+  ) assertThrows(() => test.deliver(message), TypeError, problem);
+  assertEquals([test.node.stats().received, test.messages.length], [1, 1]);
 });

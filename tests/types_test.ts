@@ -1,18 +1,23 @@
 /** What must compile, checked by `deno check`; and what must not, by `@ts-expect-error`. */
 import {
   type AnyNode,
+  type Body,
   type BroadcastProtocol,
   callbacks,
   type CounterProtocol,
   type EchoProtocol,
   type GSetProtocol,
+  type Handler,
   type KafkaProtocol,
   type KvProtocol,
   type ListAppendOperation,
   type Message,
   Node,
   type NodeOptions,
+  rpcAll,
   RpcError,
+  rpcHedged,
+  rpcQuorum,
   type TsoProtocol,
   type TxnListAppendProtocol,
   type TxnRwRegisterProtocol,
@@ -48,6 +53,10 @@ Deno.test("types: bodies declared as interfaces can be sent, asked with and retu
       ({ body: { key } }) => key === "" ? answer : undefined,
     );
     node.on("later", async () => await Promise.resolve(answer));
+    node.on("init", ({ body }) => void body.node_ids);
+    const handler: Handler<Read> = ({ body: { key } }) => ({ key });
+    node.on("handed in", handler);
+    node.on("annotated", ({ body }: Message<Read & Body>) => ({ ...body }));
     node.on("reply", (request: Message) => node.reply(request, answer));
     const details: NotLeader = { leader: "n2" };
     node.on("refuse", () => new RpcError(11, "not the leader", { details }));
@@ -148,6 +157,124 @@ Deno.test("types: a node's protocol says what handlers are given and return, and
     node.rpc("n2", { type: "sum", of: [] }).then(({ summ }) => summ);
     // @ts-expect-error the reply has no such field
     node.rpc("n2", { type: "sum", of: [] }, (_, reply) => reply?.summ);
+  });
+});
+
+/** Replies of several kinds, or none. */
+interface Various {
+  either: {
+    request: { id: number };
+    reply: { a: 1 } | { b: [kind: "x" | "y", n: number][] } | void;
+  };
+  optional: { request: Record<never, never>; reply: { c?: number } };
+  nothing: { request: Record<never, never>; reply: Record<never, never> };
+}
+
+Deno.test("types: a reply has no field that the protocol's does not have, and literals are what it says", () => {
+  void ((node: Node<Various & Sums>, odd: boolean, any: Body) => {
+    node.on("either", () => ({ a: 1 }));
+    node.on("either", ({ body: { id } }) => ({ b: [["x", id]] }));
+    node.on("either", async () => {
+      await Promise.resolve();
+      if (odd) return { b: [["y", 2]] };
+    });
+    node.on("either", async () => {});
+    node.on("optional", () => odd ? { c: 1 } : {});
+    node.on("optional", ({ body }) => body); // with its type and ids
+    node.on("optional", () => ({ ...any })); // may have any
+    node.on("nothing", () => new RpcError(11, "busy"));
+    node.on("nothing", async () => await Promise.resolve({ type: "done" }));
+    const ready = async () => await Promise.resolve({ sum: 1 });
+    node.on("sum", ready);
+
+    // @ts-expect-error a field that the reply does not have
+    node.on("sum", () => ({ sum: 1, scale: 2 }));
+    // @ts-expect-error the same, later
+    node.on("sum", async () => await Promise.resolve({ sum: 1, scale: 2 }));
+    // @ts-expect-error the same, in one of two
+    node.on("sum", () => odd ? { sum: 1 } : { sum: 1, scale: 2 });
+    // @ts-expect-error the same, in one of two, later
+    node.on("sum", async () => {
+      await ready();
+      if (odd) return { sum: 1, scale: 2 };
+      return { sum: 1 };
+    });
+    // @ts-expect-error a misspelt field, beside none that is there
+    node.on("optional", () => ({ cc: 1 }));
+    // @ts-expect-error a field where none is
+    node.on("nothing", () => ({ c: 1 }));
+    // @ts-expect-error a field where none is, later
+    node.on("nothing", async () => await Promise.resolve({ c: 1 }));
+    // @ts-expect-error a field that neither has
+    node.on("either", () => ({ a: 1, c: 1 }));
+    // @ts-expect-error another literal
+    node.on("either", () => ({ a: 2 }));
+  });
+});
+
+Deno.test("types: init is handled by nodes of any protocol, as theirs says if that does", () => {
+  void ((
+    node: Node<Sums, Asked>,
+    own: Node<{ init: { request: { own: number }; reply: { ok: true } } }>,
+  ) => {
+    node.on("init", ({ body: { node_id, node_ids } }) => {
+      void [node_id.length, node_ids.map((id) => id.length)];
+    });
+    node.on("init", async () => {
+      await node.rpc("lin-kv", { type: "write", key: 1, value: 2 });
+    });
+    node.on("init", () => ({}));
+    own.on("init", ({ body }) => {
+      body.own.toFixed();
+      return { ok: true };
+    });
+    // @ts-expect-error init has no such field
+    node.on("init", ({ body }) => void body.nodes);
+    // @ts-expect-error here it replies with one
+    own.on("init", () => ({}));
+  });
+});
+
+Deno.test("types: asking several is typed as asking one is", () => {
+  void (async (node: Node<Sums, Asked>, any: AnyNode, untyped: Node) => {
+    const [all] = await rpcAll(node, ["n2"], { type: "sum", of: [] });
+    all!.reply.sum.toFixed();
+    const [some] = await rpcQuorum(node, ["n2"], { type: "sum", of: [1] }, 1, {
+      isGood: ({ reply }) => reply.sum > 1,
+    });
+    some!.reply.sum.toFixed();
+    const { from, reply } = await rpcHedged(
+      node,
+      ["lin-kv"],
+      { type: "read", key: 1 },
+      { hedgeMs: 5, isGood: ({ reply }) => reply.value !== null },
+    );
+    void [from.length, reply.value, reply.type.length];
+    for (const whichever of [any, untyped]) {
+      const [of] = await rpcAll<ReadOk>(whichever, ["n2"], { type: "x", y: 1 });
+      of!.reply.value.toFixed();
+      await rpcQuorum<ReadOk>(whichever, ["n2"], { type: "x" }, 1, {
+        isGood: ({ reply }) => reply.value > 1,
+      });
+      await rpcHedged(whichever, ["n2"], { type: "x" }, {
+        isGood: ({ reply }) => reply.type === "x_ok",
+      });
+    }
+
+    // @ts-expect-error there is no such type
+    rpcAll(node, [], { type: "summ", of: [] });
+    // @ts-expect-error a field is missing
+    rpcQuorum(node, ["n2"], { type: "sum" }, 1);
+    // @ts-expect-error a field is misspelt
+    rpcHedged(node, ["n2"], { type: "sum", of: [], scael: 2 });
+    // @ts-expect-error the reply has no such field
+    rpcAll(node, [], { type: "sum", of: [] }).then(([one]) => one?.reply.summ);
+    rpcQuorum(node, ["n2"], { type: "sum", of: [] }, 1, {
+      // @ts-expect-error the reply has no such field
+      isGood: ({ reply }) => reply.summ > 1,
+    });
+    // @ts-expect-error the protocol says what is replied
+    rpcAll<ReadOk>(node, [], { type: "sum", of: [] });
   });
 });
 

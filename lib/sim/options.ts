@@ -1,5 +1,5 @@
 /** What a simulation is given, and what it comes to. */
-import type { AnyNode, Node, NodeOptions } from "../node.ts";
+import type { AnyNode, NodeOptions } from "../node.ts";
 import {
   type Fault,
   type FaultKind,
@@ -58,7 +58,7 @@ export interface SimulationOptions {
    *
    * @default {Node}
    */
-  nodeClass?: typeof Node;
+  nodeClass?: new (options?: NodeOptions) => AnyNode;
   /** Services beside Maelstrom's four, or in place of one of the same id; `null` takes one away. */
   services?: (random: Random) => Record<string, Service | null>;
   /** How long messages take. */

@@ -5,6 +5,7 @@
  */
 import { TextLineStream } from "@std/streams/text-line-stream";
 import type { AnyNode } from "../node.ts";
+import { consoleToStderr } from "./console.ts";
 import { currentProcess } from "./current_process.ts";
 import { filteredLog, stderrLog } from "./log.ts";
 import { Memory } from "./memory.ts";
@@ -21,6 +22,8 @@ export type { ServeOptions };
  * or a closed stdout; then settles every pending RPC, lets running handlers
  * finish, for 1 s at most, and writes what is left to write. What there is to
  * log goes to stderr, unless the options, or the node's, say otherwise.
+ * Meanwhile `console.log` and its like, which would write among the messages on
+ * stdout, write to stderr.
  *
  * @example
  * ```ts ignore
@@ -56,6 +59,9 @@ export async function serve(
     collect,
     now: () => performance.now(),
   });
+  const restoreConsole = output === process.stdout
+    ? consoleToStderr()
+    : () => {};
   try {
     return await serveOn(
       node,
@@ -63,6 +69,7 @@ export async function serve(
       { ...process, used: () => memory.used() },
     );
   } finally {
+    restoreConsole();
     memory.stop();
     await flush();
   }
