@@ -45,7 +45,9 @@ Deno.test("new: a project whose tests pass and whose node runs, as it is", async
 Deno.test("new: the checkout may have any name", async () => {
   await using project = new Project();
   const checkout = `${project.dir}/it's $HOME & all`;
-  cpSync(new URL("scripts/", root), `${checkout}/scripts`, { recursive: true });
+  for (const dir of ["lib", "scripts"]) {
+    cpSync(new URL(dir, root), `${checkout}/${dir}`, { recursive: true });
+  }
   cpSync(new URL("deno.json", root), `${checkout}/deno.json`);
   const script = `${checkout}/scripts/new.ts`;
   const run = ["run", "--no-config", "--quiet", "-A", script, "node"];
@@ -67,7 +69,7 @@ Deno.test("new: why no project is made, and what was there is left alone", async
     [2, "DIR is missing"],
     [2, "DIR is missing", ""],
     [2, "one DIR at a time, not 'a' 'b'", "a", "b"],
-    [2, "Unknown option '--force'", "--force"],
+    [2, "new: Unknown option '--force' (options: --help)", "--force"],
     [1, "full is not empty", "full"],
     [1, "file is no directory", "file"],
     [1, "below", "file/below"],
