@@ -13,7 +13,6 @@ import {
   parseWord,
   UsageError,
 } from "./command_line.ts";
-import type { ServeOptions } from "./serve.ts";
 
 /** Sets a node up: its handlers, its periodic work. */
 export type SetUp = (node: AnyNode) => void;
