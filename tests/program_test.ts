@@ -110,7 +110,7 @@ Deno.test("of several workloads the one that is named is loaded, with its own op
   await refused(["second", "--pace=x"], "--pace must be one of slow, fast");
   await refused(
     ["third"],
-    "there is no workload 'third' (node [WORKLOAD] [options]; workloads: first, second; ",
+    "there is no workload 'third' (maelstrom-node [WORKLOAD] [options]; workloads: first, second; ",
   );
 });
 

@@ -134,7 +134,7 @@ export async function run(
 ): Promise<number> {
   const process = await currentProcess();
   const {
-    name = "node",
+    name = "maelstrom-node",
     version,
     args = process.args,
     input,

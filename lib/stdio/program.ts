@@ -51,7 +51,7 @@ export interface ProgramOptions {
   /**
    * What it is called, in its help and in each line of its log.
    *
-   * @default {"node"}
+   * @default {"maelstrom-node"}
    */
   name?: string;
   /**
@@ -116,7 +116,7 @@ const MAX_FIRST_MSG_ID = 2 ** 52;
 export async function readCommandLine(
   node: SetUp | Readonly<Record<string, Subcommand>>,
   args: readonly string[],
-  { name = "node", ...about }: ProgramOptions,
+  { name = "maelstrom-node", ...about }: ProgramOptions,
 ): Promise<Asked> {
   const workloads = typeof node === "function" ? undefined : node;
   const named = workloads && !args[0]?.startsWith("-") ? args[0] : undefined;
