@@ -44,7 +44,10 @@ Deno.test("new: a project whose tests pass and whose node runs, as it is", async
   }
   const wrong = await task(["start", "--debug"]);
   assertEquals([wrong.code, wrong.stdout], [2, ""]);
-  assertStringIncludes(wrong.stderr, "maelstrom-node: Unknown option '--debug' (");
+  assertStringIncludes(
+    wrong.stderr,
+    "maelstrom-node: Unknown option '--debug' (",
+  );
 });
 
 /** The code block of one of the docs that begins with a line. */
@@ -81,7 +84,10 @@ Deno.test("new: a second node, as the README there has it: the counter of the do
     assertStringIncludes(sim.stdout, "pn-counter");
   }
   const help = await task("start", "counter", "--help");
-  assertStringIncludes(help.stdout, "maelstrom-node counter: counts up and down\n");
+  assertStringIncludes(
+    help.stdout,
+    "maelstrom-node counter: counts up and down\n",
+  );
   for (const args of [["check"], ["lint"], ["fmt", "--check"]]) {
     const { code, stderr } = await project.deno(args, { below: "mine" });
     assertEquals(code, 0, stderr);

@@ -15,7 +15,7 @@ async function asked(
   args: string[],
   node: Parameters<typeof readCommandLine>[0] = () => {},
 ) {
-  const asked = await readCommandLine(node, args, {});
+  const asked = await readCommandLine(node, args, { name: "mine" });
   if ("says" in asked) throw new Error(`it says ${asked.says}`);
   return asked;
 }
@@ -110,7 +110,7 @@ Deno.test("of several workloads the one that is named is loaded, with its own op
   await refused(["second", "--pace=x"], "--pace must be one of slow, fast");
   await refused(
     ["third"],
-    "there is no workload 'third' (maelstrom-node [WORKLOAD] [options]; workloads: first, second; ",
+    "there is no workload 'third' (mine [WORKLOAD] [options]; workloads: first, second; ",
   );
 });
 

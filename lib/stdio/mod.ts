@@ -143,7 +143,7 @@ export async function run(
   } = options;
   let asked: Asked;
   try {
-    asked = await readCommandLine(node, args, options);
+    asked = await readCommandLine(node, args, { ...options, name });
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     await write(process.stderr, `${name}: ${error.message}`);

@@ -110,13 +110,13 @@ const MAX_FIRST_MSG_ID = 2 ** 52;
  *
  * @param node What sets the node up; or workloads by name, of which the first argument may name one.
  * @param args The arguments.
- * @param options What the program says of itself.
+ * @param about What the program says of itself.
  * @throws {UsageError} The command line can't be understood.
  */
 export async function readCommandLine(
   node: SetUp | Readonly<Record<string, Subcommand>>,
   args: readonly string[],
-  { name = "maelstrom-node", ...about }: ProgramOptions,
+  about: ProgramOptions & { name: string },
 ): Promise<Asked> {
   const workloads = typeof node === "function" ? undefined : node;
   const named = workloads && !args[0]?.startsWith("-") ? args[0] : undefined;
@@ -124,13 +124,13 @@ export async function readCommandLine(
     ? { does: "", load: () => node }
     : Object.entries(node).find(([key]) => key === (named ?? key))?.[1];
   const own = workload?.options ?? {};
-  const program: Program = { ...about, name, workloads, named, own };
+  const program: Program = { ...about, workloads, named, own };
   if (workload === undefined) {
     throw misused(program, `there is no workload '${named}'`);
   }
   const values = parse(program, args.slice(named === undefined ? 0 : 1));
   if (values.help) return { says: help(program) };
-  if (values.version) return { says: `${name} ${program.version}` };
+  if (values.version) return { says: `${about.name} ${about.version}` };
   const number = (option: NumberOption, range: NumberRange) => {
     const text = values[option];
     return text === undefined ? undefined : parseNumber(option, text, range);
