@@ -1,6 +1,6 @@
 /** The command line of a node's program. */
 import { assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
-import { Node } from "../lib/node.ts";
+import type { Node } from "../lib/node.ts";
 import { UsageError } from "../lib/stdio/command_line.ts";
 import {
   type Input,
