@@ -53,7 +53,7 @@ Deno.test("new: a project whose tests pass and whose node runs, as it is", async
 /** The code block of one of the docs that begins with a line. */
 function documented(path: string, start: string): string {
   const text = Deno.readTextFileSync(new URL(path, root));
-  const blocks = text.matchAll(/^```ts\n(.*?)^```$/gms);
+  const blocks = text.matchAll(/^```ts(?: ignore)?\n(.*?)^```$/gms);
   const block = Array.from(blocks, ([, code]) => code!)
     .find((code) => code.startsWith(start));
   assert(block !== undefined, `${path} has no ${start}`);
