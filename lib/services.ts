@@ -41,9 +41,10 @@ export interface ReadOptions extends RpcOptions {
  *   clock stays, so that writes are lost and reads go back. Its
  *   compare-and-set promises nothing, and can't create keys.
  *
- * A value of `null` is as good as none.
+ * A value of `null` is as good as none. `docs/library.md` has a counter that many
+ * may change at once, with a key for each node.
  *
- * @example A counter
+ * @example A counter that is not much in demand: of those who `update` one key at once one wins, and the others try again
  * ```ts
  * import { TestNode } from "@gyre/node/testing";
  * import { assertEquals } from "@std/assert";

@@ -1,33 +1,11 @@
 /** The binary's subcommands: a workload each, of which only the one that is asked for is loaded. */
-import type { AnyNode } from "./node.ts";
+import type { Subcommand } from "./stdio/program.ts";
 
-/** An option of a workload's own. */
-export interface SubcommandOption {
-  /** What it takes; the first is the default. */
-  values: readonly string[];
-  /** What it says, in lines of the help. */
-  help: readonly string[];
-}
-
-/** A workload, as the binary offers it. */
-export interface Subcommand {
-  /** What it does, in a line. */
-  does: string;
-  /** Its own options, by name. */
-  options?: Readonly<Record<string, SubcommandOption>>;
-  /** Loads it: what sets a node up, by the values of its options. */
-  load(): Promise<
-    (node: AnyNode, options: Readonly<Record<string, unknown>>) => void
-  >;
-}
-
-/** The subcommand that need not be named: what the exercise asks for. */
-export const DEFAULT_SUBCOMMAND = "callbacks";
-
-/** The subcommands, by name. */
+/** The subcommands, by name; the first need not be named, as the exercise asks for it. */
 export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
   callbacks: {
     does: "makes pending RPC callbacks visible; what runs without a workload",
+    firstMsgId: 0,
     load: async () => (await import("./workloads/callbacks.ts")).callbacks,
   },
   echo: {
@@ -49,10 +27,9 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
         ],
       },
     },
-    async load() {
+    async load({ aim }) {
       const { broadcast } = await import("./workloads/broadcast.ts");
-      return (node, { aim }) =>
-        broadcast(node, { aim: aim as "speed" | "thrift" });
+      return (node) => broadcast(node, { aim: aim as "speed" | "thrift" });
     },
   },
   "g-set": {

@@ -108,4 +108,4 @@ console.log(`Made ${dir}. Next:
   deno task test   # npx -y deno@2.9.6, where there is no deno
   deno task sim
 
-Begin in node.ts.`);
+Begin in node.ts; README.md says more.`);

@@ -14,13 +14,8 @@ const PROGRAMS = [
   "tests/talkative_node.ts",
 ];
 /** What the programs have of Deno, in Node.js. */
-const PRELUDE = `import { writeSync } from "node:fs";
-import process from "node:process";
+const PRELUDE = `import process from "node:process";
 const Deno = { args: process.argv.slice(2), exit: process.exit };
-const console = {
-  log: (text) => writeSync(1, text + "\\n"), // Node.js's own says nothing of a full disk
-  error: (text) => writeSync(2, text + "\\n"),
-};
 `;
 
 /** A program for Node.js: it imports the package, whose own way to cut lines it uses. */

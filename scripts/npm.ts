@@ -14,6 +14,10 @@ Usage: deno task npm [options]
   -h, --help      show this`;
 
 const root = fileURLToPath(new URL("../", import.meta.url));
+/** What of the JSR package is in it: all but programs of Deno's. */
+const PARTS = config.publish.include.filter((name) =>
+  !name.startsWith("scripts/")
+);
 /** Cuts text into lines there: that of @std/streams would have to come from JSR. */
 const LINES = "lib/stdio/text_line_stream.ts";
 const STD_LINES = /^(import [^"]* from )"@std\/streams\/text-line-stream";$/gm;
@@ -53,7 +57,7 @@ async function run(program: string, args: string[], cwd: string) {
 
 /** Lays out what is to be compiled. */
 function layOut(dir: string): void {
-  for (const name of config.publish.include) {
+  for (const name of PARTS) {
     cpSync(join(root, name), join(dir, name), { recursive: true });
   }
   cpSync(join(root, "scripts/standins/text_line_stream.ts"), join(dir, LINES));
@@ -65,8 +69,9 @@ function layOut(dir: string): void {
     const code = Deno.readTextFileSync(file);
     Deno.writeTextFileSync(file, code.replace(STD_LINES, `$1"./${path}";`));
   }
-  const { name, version, license, exports, compilerOptions, imports } = config;
+  const { name, version, license, compilerOptions, imports } = config;
   const { "pure-rand": pureRand } = imports;
+  const { "./sim/cli": _, ...exports } = config.exports;
   Deno.writeTextFileSync(
     join(dir, "deno.json"),
     JSON.stringify({

@@ -1,17 +1,11 @@
 /** What the tasks share: how their options are read, and what is said of a wrong one. */
-import { parseArgs, type ParseArgsConfig } from "node:util";
-
-type Config = NonNullable<ParseArgsConfig["options"]>;
-type Values<T extends Config> = ReturnType<
-  typeof parseArgs<{ options: T }>
->["values"];
-
-/** Which numbers an option takes. */
-interface Range {
-  min: number;
-  max?: number;
-  whole?: boolean;
-}
+import {
+  type NumberRange,
+  type OptionsConfig,
+  type OptionValues,
+  parseNumber,
+  parseOptions,
+} from "../lib/stdio/command_line.ts";
 
 /** A task as it is called from the command line. */
 export class Task {
@@ -35,14 +29,14 @@ export class Task {
   }
 
   /** The options of this process; shows the help and ends the task when asked for it. */
-  options<const T extends Config>(options: T): Values<T> {
+  options<const T extends OptionsConfig>(options: T): OptionValues<T> {
     return this.#parse(options, false).values;
   }
 
   /** The options of this process, and its other arguments; shows the help and ends the task when asked for it. */
-  both<const T extends Config>(
+  both<const T extends OptionsConfig>(
     options: T,
-  ): { values: Values<T>; positionals: string[] } {
+  ): { values: OptionValues<T>; positionals: string[] } {
     return this.#parse(options, true);
   }
 
@@ -51,19 +45,13 @@ export class Task {
     return this.#parse({}, true).positionals;
   }
 
-  #parse<const T extends Config>(options: T, allowPositionals: boolean) {
+  #parse<const T extends OptionsConfig>(options: T, allowPositionals: boolean) {
     const all = { ...options, help: { type: "boolean", short: "h" } } as const;
-    try {
-      const { values, positionals } = parseArgs({
-        args: Deno.args,
-        options: all,
-        allowPositionals,
-      });
-      if (!(values as { help?: boolean }).help) {
-        return { values: values as Values<T>, positionals };
-      }
-    } catch (error) {
-      this.usageError((error as Error).message.split("\n")[0]!);
+    const { values, positionals } = this.#understood(() =>
+      parseOptions(Deno.args, all, allowPositionals)
+    );
+    if (!(values as { help?: boolean }).help) {
+      return { values: values as OptionValues<T>, positionals };
     }
     console.log(this.#help);
     Deno.exit(0);
@@ -73,17 +61,18 @@ export class Task {
   number(
     name: string,
     text: string | undefined,
-    { min, max = 2 ** 31 - 1, whole = true }: Range,
+    range: NumberRange,
   ): number | undefined {
     if (text === undefined) return undefined;
-    const value = text.trim() === "" ? NaN : Number(text);
-    if (value >= min && value <= max && (!whole || Number.isInteger(value))) {
-      return value;
+    return this.#understood(() => parseNumber(name, text, range));
+  }
+
+  /** What is read of the command line; ends the task if that can't be understood. */
+  #understood<T>(read: () => T): T {
+    try {
+      return read();
+    } catch (error) {
+      this.usageError((error as Error).message);
     }
-    this.usageError(
-      `--${name} must be a ${
-        whole ? "whole " : ""
-      }number from ${min} to ${max}, not '${text}'`,
-    );
   }
 }

@@ -1,7 +1,8 @@
 /**
  * Makes `@std/streams` and `@std/assert` available: from JSR where it can be
  * reached, else from the stand-ins in `scripts/standins/`, laid out in
- * `vendor/` as Deno itself would lay out the real ones. Says on stderr which.
+ * `vendor/` as Deno itself would lay out the real ones. Says on stderr which,
+ * when it has done something. After that it only asks whether JSR can be reached.
  * That is the `vendor/` of the directory given as an argument, by default
  * Gyre's own: in a project that links to Gyre, Deno looks in the project's.
  *
@@ -149,11 +150,11 @@ if (installed() !== fromJsr) {
   } catch (error) {
     if (installed() !== standins) {
       await refill(standins, () => names.forEach(layOut));
+      console.error(
+        `setup: ${names.join(" and ")} can't be had from ${jsr} (${
+          reason(error as Error)
+        }): using the stand-ins in scripts/standins/`,
+      );
     }
-    console.error(
-      `setup: ${names.join(" and ")} can't be had from ${jsr} (${
-        reason(error as Error)
-      }): using the stand-ins in scripts/standins/`,
-    );
   }
 }

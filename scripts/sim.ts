@@ -39,7 +39,8 @@ Usage: deno task sim [options]
   --workload NAME   what clients ask for (default: by seed):
                     ${Object.keys(SCENARIOS).join(", ")}
   --node FILE       a module of yours whose export "setUp", or else default
-                    export, sets a node up; needs --workload
+                    export, sets a node up; its export "workload" may name
+                    what clients ask for
   --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
   --needs N         nodes that must be well for progress after the faults
                     (default: more than half of them)
@@ -292,11 +293,6 @@ const choices: Choices = {
   twice: values.twice,
 };
 if (choices.node !== undefined) {
-  if (choices.workload === undefined) {
-    task.usageError(
-      "--node needs to know what to ask for: add --workload NAME",
-    );
-  }
   try {
     await plan(choices);
   } catch (error) {

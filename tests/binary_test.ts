@@ -397,9 +397,8 @@ for (const name of Object.keys(SUBCOMMANDS)) {
 }
 
 Deno.test("broadcast --aim decides whether news is told after 200 ms", async () => {
-  const setUp = await SUBCOMMANDS.broadcast!.load();
   for (const [aim, inTime] of [["speed", true], ["thrift", false]] as const) {
-    const test = new TestNode((node) => setUp(node, { aim }));
+    const test = new TestNode(await SUBCOMMANDS.broadcast!.load({ aim }));
     const body = { type: "broadcast", message: 1, msg_id: 1 };
     await test.deliver({ src: "c1", body });
     test.sent();
@@ -442,9 +441,20 @@ const OPTIONS = [
   "--version",
 ];
 
+/** Values that an option of numbers refuses, and what it says of each. */
+function wrongNumbers(
+  kind: string,
+  [name, range, ...values]: string[],
+): [string[], string[]][] {
+  return [...values, "", " ", "1s", "NaN", "Infinity"].map((value) => [
+    [`${name}=${value}`],
+    [`${name} must be ${kind} ${range}, not '${value}'`],
+  ]);
+}
+
 for (
   const [args, texts] of [
-    [["--nope"], ["'--nope'", ...OPTIONS]],
+    [["--nope"], ["'--nope' (", ...OPTIONS]],
     [["-n"], ["'-n'", ...OPTIONS]],
     [["extra"], [
       "'extra'",
@@ -464,19 +474,24 @@ for (
     ...[
       ["--rpc-timeout", "1 to 2073600000", "0", "0.9", "-1", "2073600001"],
       ["--reap-interval", "1 to 2073600000", "0", "-0", "2073600000.5"],
+    ].flatMap((line) => wrongNumbers("a number from", line)),
+    ...[
       ["--max-pending", "0 to 1000000000", "-1", "1.5", "1000000001"],
       ["--max-running", "1 to 1000000000", "0", "1.5", "1000000001"],
       ["--max-line-bytes", "1 to 536870912", "0", "1.5", "536870913"],
-      ["--first-msg-id", "0 to 4503599627370496", "1.5", "4503599627370497"],
-    ].flatMap(([name, range, ...values]) =>
-      [...values, "", " ", "1s", "NaN", "Infinity"].map((value) =>
-        [[`${name}=${value}`], [
-          `${name} must be ${
-            name === "--first-msg-id" ? "random, or " : ""
-          }a number from ${range}, not '${value}'`,
-        ]] as const
-      )
-    ),
+    ].flatMap((line) => wrongNumbers("a whole number from", line)),
+    ...wrongNumbers("random, or a whole number from", [
+      "--first-msg-id",
+      "0 to 4503599627370496",
+      "1.5",
+      "4503599627370497",
+    ]),
+    [["--rpc-timeout", "-5"], [
+      "--rpc-timeout must be a number from 1 to 2073600000, not '-5'",
+    ]],
+    [["--rpc-timeout", "--log-level"], [
+      "if it is '--log-level', write --rpc-timeout=--log-level",
+    ]],
   ] as const
 ) {
   Deno.test(`exit code 2 and one line that names it: ${args}`, async () => {

@@ -1,20 +1,12 @@
 /** The build script, as far as it gets without a network. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { elfSize } from "../scripts/denort.ts";
+import { outcome } from "./command.ts";
 
-async function compile(args: string[], env: Record<string, string> = {}) {
-  const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--no-check", "-A", "scripts/compile.ts", ...args],
-    cwd: new URL("../", import.meta.url),
-    env: { NO_COLOR: "1", ...env },
-    stdin: "null",
-  }).output();
-  const decoder = new TextDecoder();
-  return {
-    code,
-    stdout: decoder.decode(stdout),
-    stderr: decoder.decode(stderr),
-  };
+function compile(args: string[], env: Record<string, string> = {}) {
+  const script = ["run", "--quiet", "--no-check", "-A", "scripts/compile.ts"];
+  const cwd = new URL("../", import.meta.url);
+  return outcome([Deno.execPath(), ...script, ...args], { cwd, env });
 }
 
 Deno.test("compile: a wrong option is named in one line, with the valid ones", async () => {

@@ -3,26 +3,9 @@ import { assertEquals } from "@std/assert";
 import { relative } from "node:path";
 import { fileURLToPath } from "node:url";
 import config from "../deno.json" with { type: "json" };
+import { exportAll, LOOSEST, STRICTEST } from "./consumer.ts";
 import { root } from "./process.ts";
 import { Project } from "./project.ts";
-
-const LOOSEST = { strict: false, noImplicitOverride: false };
-/** All that make the compiler stricter, and that a program may set. */
-const STRICTEST = {
-  strict: true,
-  allowUnreachableCode: false,
-  allowUnusedLabels: false,
-  erasableSyntaxOnly: true,
-  exactOptionalPropertyTypes: true,
-  noFallthroughCasesInSwitch: true,
-  noImplicitOverride: true,
-  noImplicitReturns: true,
-  noPropertyAccessFromIndexSignature: true,
-  noUncheckedIndexedAccess: true,
-  noUnusedLocals: true,
-  noUnusedParameters: true,
-  verbatimModuleSyntax: true,
-};
 
 for (
   const [name, compilerOptions] of Object.entries({
@@ -44,10 +27,7 @@ for (
         compilerOptions,
       }),
     );
-    const lines = Object.keys(config.exports).map((entry, i) =>
-      `export * as entry${i} from "@gyre/node${entry.slice(1)}";\n`
-    );
-    project.write("all.ts", lines.join(""));
+    project.write("all.ts", exportAll(Object.keys(config.exports)));
     await project.script("setup.ts", ".");
     const { code, stderr } = await project.deno(["check", "all.ts"]);
     assertEquals(code, 0, stderr);

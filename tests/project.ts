@@ -1,14 +1,6 @@
 /** A project beside Gyre's checkout, in a temporary directory, where JSR can't be reached. */
+import { type Outcome, outcome } from "./command.ts";
 import { root } from "./process.ts";
-
-const decoder = new TextDecoder();
-
-/** What a command came to. */
-export interface Outcome {
-  code: number;
-  stdout: string;
-  stderr: string;
-}
 
 /** A temporary directory, and Deno in it. */
 export class Project implements AsyncDisposable {
@@ -25,34 +17,16 @@ export class Project implements AsyncDisposable {
   }
 
   /** Runs Deno in the directory, or in one below it. */
-  async deno(
+  deno(
     args: string[],
     { input = "", below = "." } = {},
   ): Promise<Outcome> {
-    const child = new Deno.Command(Deno.execPath(), {
-      args,
+    return outcome([Deno.execPath(), ...args], {
       cwd: `${this.dir}/${below}`,
       // As when no one had set anything: the task that runs the tests has.
-      env: {
-        JSR_URL: "http://127.0.0.1:1/",
-        NO_COLOR: "1",
-        INIT_CWD: this.dir,
-      },
-      stdin: "piped",
-      stdout: "piped",
-      stderr: "piped",
-    }).spawn();
-    const writer = child.stdin.getWriter();
-    const written = writer.write(new TextEncoder().encode(input))
-      .then(() => writer.close())
-      .catch(() => {}); // a program that ends without reading
-    const { code, stdout, stderr } = await child.output();
-    await written;
-    return {
-      code,
-      stdout: decoder.decode(stdout),
-      stderr: decoder.decode(stderr),
-    };
+      env: { JSR_URL: "http://127.0.0.1:1/", INIT_CWD: this.dir },
+      input,
+    });
   }
 
   /** Runs one of Gyre's scripts. */

@@ -109,6 +109,37 @@ Deno.test("sim: a node of one's own, by its export setUp or by default", async (
   assertStringIncludes(wrong.stderr, "must export a function 'setUp'");
 });
 
+Deno.test("sim: what to ask a node of one's own for, its module says or an option", async () => {
+  const file = `${directory}/workload.ts`;
+  const write = (more: string) =>
+    Deno.writeTextFileSync(
+      file,
+      `import { echo } from "${new URL(
+        "../lib/mod.ts",
+        import.meta.url,
+      )}"; export default echo; ${more}`,
+    );
+  const options = ["--node", file, "--seed", "1", "--ops", "40"];
+  write('export const workload = "echo";');
+  const { code, stdout } = await sim(...options);
+  assertStringIncludes(stdout, "Seed 1: workload echo, ");
+  assertEquals(code, 0, stdout);
+  const other = await sim(...options, "--workload", "unique-ids");
+  assertStringIncludes(other.stdout, "Seed 1: workload unique-ids, ");
+  for (
+    const [more, reason] of [
+      ["", "what to ask for is not known: add --workload NAME, or to "],
+      ['export const workload = "toString";', "no workload 'toString': add"],
+    ] as const
+  ) {
+    write(more);
+    const wrong = await sim(...options);
+    assertEquals(wrong.code, 2);
+    assertStringIncludes(wrong.stderr, reason);
+    assertStringIncludes(wrong.stderr, "with one of callbacks, echo, ");
+  }
+});
+
 Deno.test("sim: a seed that is not the same twice is found with --twice", async () => {
   const file = `${directory}/dice.ts`;
   Deno.writeTextFileSync(
@@ -148,7 +179,11 @@ Deno.test("sim: a wrong option is named on one line, and exits with 2", async ()
     [["--minutes", "0"], "--minutes must be a number from 0.01"],
     [["--trace", "x"], "--trace needs one seed: add --seed N"],
     [["--topology", "x"], "--topology must be one of grid, line, total, tree4"],
-    [["--node", "x.ts"], "--node needs to know what to ask for"],
+    [["--node", "x.ts"], "--node: Module not found "],
+    [
+      ["--seed", "-1"],
+      "--seed must be a whole number from 0 to 4503599627370496, not '-1'",
+    ],
     [["--from", "5"], "--from needs --diagram FILE"],
     [["--only-nodes", "n0"], "--only-nodes needs --diagram FILE"],
   ];

@@ -12,6 +12,8 @@ import type { Output } from "./outbox.ts";
 import { patient, plainEventLoop } from "./runtime.ts";
 import { socketInput, socketOutput } from "./sockets.ts";
 
+/** The command line, without the program's own name. */
+export const args: readonly string[] = globalThis.Deno?.args;
 /** Where messages come from by default. */
 export const stdin: Input = globalThis.Deno?.stdin;
 /** Where messages go by default. */

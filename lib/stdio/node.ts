@@ -13,6 +13,9 @@ import { socketInput, socketOutput } from "./sockets.ts";
 /** In Bun a socket on a file descriptor stays silent. */
 const HAS_SOCKETS = !("Bun" in globalThis);
 
+/** The command line, without the program's own name. */
+export const args: readonly string[] = process.argv.slice(2);
+
 let input: Input | undefined;
 /** Where messages come from by default. */
 export const stdin: Input = {

@@ -7,6 +7,8 @@ import type { Runtime } from "./serve.ts";
 
 /** What differs between runtimes. */
 export interface Process extends Omit<Runtime, "used"> {
+  /** The command line, without the program's own name. */
+  args: readonly string[];
   /** Where the log goes by default. */
   stderr: Output;
   /** How much memory is used. */

@@ -18,19 +18,19 @@ export interface ServeOptions {
    *
    * @default {Deno.stdin}
    */
-  input?: Input;
+  input?: Input | undefined;
   /**
    * Where messages go.
    *
    * @default {Deno.stdout}
    */
-  output?: Output;
+  output?: Output | undefined;
   /**
    * The longest line in bytes; a longer one is skipped.
    *
    * @default {16_777_216}
    */
-  maxLineBytes?: number;
+  maxLineBytes?: number | undefined;
   /**
    * How many bytes, about, may wait to be written: beyond them sending fails
    * with error 11. Input is read only while no more than half of them wait, and
@@ -38,7 +38,7 @@ export interface ServeOptions {
    *
    * @default {134_217_728}
    */
-  maxOutputBytes?: number;
+  maxOutputBytes?: number | undefined;
   /**
    * Where log lines go: those of `serve`, and those of the node if it was made
    * without a `log` of its own. That it throws, or rejects, harms nothing.

@@ -1,9 +1,5 @@
-/** Runs the node on stdin and stdout; logs to stderr, with --debug every message. */
-import { Node } from "@gyre/node";
-import { serve } from "@gyre/node/stdio";
+/** Runs the node on stdin and stdout, logs to stderr; --help shows the options. */
+import { run } from "@gyre/node/stdio";
 import { setUp } from "./node.ts";
 
-const node = new Node();
-setUp(node);
-const logLevel = Deno.args.includes("--debug") ? "debug" : "info";
-Deno.exit(await serve(node, { logLevel }));
+Deno.exit(await run(setUp));

@@ -1,6 +1,9 @@
 /** What the node does. */
 import type { Node } from "@gyre/node";
 
+/** What `deno task sim` asks of it, unless its option `--workload` says otherwise. */
+export const workload = "echo";
+
 /**
  * Sets the node's handlers: for main.ts, which runs it, and for the tests.
  *

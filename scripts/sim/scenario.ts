@@ -61,18 +61,43 @@ export interface SeedResult extends
   latencies: Record<string, number[]>;
 }
 
+/** What a module says of a node. */
+interface NodeModule {
+  setUp: SimulationOptions["setUp"];
+  /** What to ask for, unless that was said. */
+  workload: string | undefined;
+}
+
 /**
- * The function of a module that sets a node up: its export `setUp`, or else its
- * default export.
+ * Loads a module that sets a node up: by its export `setUp`, or else its default
+ * export.
  *
  * @throws {Error} It has no such function, or can't be loaded.
  */
-async function setUpOf(node: string): Promise<SimulationOptions["setUp"]> {
+async function load(node: string): Promise<NodeModule> {
   const module = await import(new URL(node, `file://${Deno.cwd()}/`).href);
   const setUp = module.setUp ?? module.default;
-  if (typeof setUp === "function") return setUp;
+  if (typeof setUp === "function") return { setUp, workload: module.workload };
   throw new Error(
     `${node} must export a function 'setUp', or one by default: (node) => { node.on(…) }`,
+  );
+}
+
+/**
+ * What to ask a node for.
+ *
+ * @throws {Error} It is not known, or there is no such workload.
+ */
+function workloadFor(node: string, { workload }: NodeModule): string {
+  const names = Object.keys(SCENARIOS);
+  if (workload !== undefined && names.includes(workload)) return workload;
+  const reason = workload === undefined
+    ? "what to ask for is not known"
+    : `there is no workload '${workload}'`;
+  throw new Error(
+    `${reason}: add --workload NAME, or to ${node} export const workload = "NAME", with one of ${
+      names.join(", ")
+    }`,
   );
 }
 
@@ -109,7 +134,13 @@ export async function plan(choices: Choices): Promise<Planned> {
   // So many RPCs at once, with replies that come as they expire, that the table
   // has several segments, and a reap many slices.
   const many = random.chance(0.02);
-  const workload = choices.workload ?? (many ? "callbacks" : chosen);
+  const node = choices.node === undefined
+    ? undefined
+    : await load(choices.node);
+  const workload = choices.workload ??
+    (node === undefined
+      ? many ? "callbacks" : chosen
+      : workloadFor(choices.node!, node));
   const scenario = SCENARIOS[workload]!;
   const nodes = 1 + random.int(5);
   const few = 20 + random.int(131);
@@ -147,9 +178,7 @@ export async function plan(choices: Choices): Promise<Planned> {
     faults,
     options: {
       seed: choices.seed,
-      setUp: choices.node === undefined
-        ? scenario.setUp
-        : await setUpOf(choices.node),
+      setUp: node?.setUp ?? scenario.setUp,
       workload: withoutSome(scenario.workload, choices.seed),
       nodes: choices.nodes ?? nodes,
       ...choices.needs === undefined ? {} : { needs: choices.needs },

@@ -7,6 +7,8 @@ import { fileURLToPath } from "node:url";
 // deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
 import { chromium } from "npm:playwright-core@1.65.1";
 import config from "../../deno.json" with { type: "json" };
+import { outcome } from "../command.ts";
+import { exportAll, LOOSEST, STRICTEST } from "../consumer.ts";
 import { everywhere } from "./everywhere.js";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
@@ -19,29 +21,13 @@ const TYPESCRIPT = "typescript@5.9.3";
 
 /** Runs a program in a directory; throws unless it succeeds. */
 async function run(
-  [program, ...args]: [string, ...string[]],
+  command: [string, ...string[]],
   cwd: string,
   input = "",
 ): Promise<string> {
-  const child = new Deno.Command(program, {
-    args,
-    cwd,
-    env: { NO_COLOR: "1" },
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  const written = writer.write(new TextEncoder().encode(input))
-    .then(() => writer.close())
-    .catch(() => {}); // a program that ends without reading
-  const { code, stdout, stderr } = await child.output();
-  await written;
-  const [said, complained] = [stdout, stderr].map((bytes) =>
-    new TextDecoder().decode(bytes)
-  );
-  assertEquals(code, 0, `${program} ${args}: ${said}${complained}`);
-  return said!;
+  const { code, stdout, stderr } = await outcome(command, { cwd, input });
+  assertEquals(code, 0, `${command}: ${stdout}${stderr}`);
+  return stdout;
 }
 
 const project = Deno.makeTempDirSync({ prefix: "gyre-npm-" });
@@ -74,12 +60,21 @@ Deno.copyFileSync(
   `${project}/everywhere.js`,
 );
 
+const manifest = JSON.parse(
+  Deno.readTextFileSync(`${project}/node_modules/@gyre/node/package.json`),
+);
+const entries = Object.keys(manifest.exports);
+
 Deno.test("it depends on pure-rand, and needs nothing from JSR", () => {
-  const manifest = JSON.parse(
-    Deno.readTextFileSync(`${project}/node_modules/@gyre/node/package.json`),
-  );
   assertEquals(Object.keys(manifest.dependencies), ["pure-rand"]);
   assertEquals(manifest.version, config.version);
+});
+
+Deno.test("it has every entry but the command line of the simulator, which is Deno's", () => {
+  assertEquals(
+    [...entries, "./sim/cli"].sort(),
+    Object.keys(config.exports).sort(),
+  );
 });
 
 Deno.test("publint finds nothing", async () => {
@@ -95,19 +90,9 @@ Deno.test("arethetypeswrong finds nothing", async () => {
   await run([npx, "-y", attw, file, "--profile", "esm-only"], project);
 });
 
-const STRICTEST = {
-  strict: true,
-  exactOptionalPropertyTypes: true,
-  noImplicitOverride: true,
-  noPropertyAccessFromIndexSignature: true,
-  noUncheckedIndexedAccess: true,
-  noUnusedLocals: true,
-  noUnusedParameters: true,
-  verbatimModuleSyntax: true,
-};
 for (
   const [name, options] of Object.entries({
-    "the loosest options": { strict: false },
+    "the loosest options": LOOSEST,
     "the strictest options": STRICTEST,
     "the types of browsers": {
       strict: true,
@@ -117,10 +102,7 @@ for (
   })
 ) {
   Deno.test(`every declaration type checks with ${name}`, async () => {
-    const imports = Object.keys(config.exports).map((entry, i) =>
-      `export * as entry${i} from "@gyre/node${entry.slice(1)}";\n`
-    );
-    write("all.ts", imports.join(""));
+    write("all.ts", exportAll(entries));
     write(
       "tsconfig.json",
       JSON.stringify({
