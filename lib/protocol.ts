@@ -1,4 +1,5 @@
 /** Protocols as types: which requests there are, what they hold, and what is replied. */
+import type { Body } from "./message.ts";
 
 /**
  * A type of request: the fields of its body, and those of its reply's, besides
@@ -85,11 +86,12 @@ export type NoSurplus<F, Fields> = F extends (...args: never) => infer R
   : SurplusFields<Surplus<Awaited<R>, Fields>>
   : unknown;
 
-/** A reply's body, as an RPC resolves with it. */
-export type ReplyOf<P, T extends keyof P> =
-  & ReplyFields<P, T>
-  & { type: string }
-  & BodyIds;
+/** A reply's body, as an RPC resolves with it; of a node without a protocol, any. */
+export type ReplyOf<P, T extends keyof P> = IsUntyped<P> extends true ? Body
+  :
+    & ReplyFields<P, T>
+    & { type: string }
+    & BodyIds;
 
 /** `X` for a node without a protocol; for any other what no value is. */
 export type WithoutProtocol<P, X> = P extends Untyped ? X : never;

@@ -216,7 +216,8 @@ export class TestNode {
     const end = this.clock.now() + ms;
     await this.#settle(); // what goes on now may set timers
     while (this.clock.fireNext(end)) await this.#settle();
-    this.clock.advance(end - this.clock.now());
+    const leftMs = end - this.clock.now();
+    if (leftMs > 0) this.clock.advance(leftMs); // a handler may have been busy for longer
   }
 
   #toLine(delivery: Delivery): string {
