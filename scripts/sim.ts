@@ -6,6 +6,7 @@ import {
   diagrams,
   FAULT_KINDS,
   type FaultKind,
+  type LogEntry,
   shrink,
   Simulation,
   SOMETIMES,
@@ -183,6 +184,11 @@ async function explain(choices: Choices, result: SeedResult): Promise<void> {
     });
     progress.end();
     console.log(shrunkText(shrunk, exact));
+    if (single) return; // its errors have been shown
+    const log = new NodesLog(undefined);
+    const onLog = (entry: LogEntry) => log.add(entry);
+    await new Simulation({ ...shrunk.options, onLog }).run();
+    for (const error of log.errors()) console.log(`  ${error}`);
   } catch (error) { // it has just been seen to fail
     progress.end();
     const { message } = error as Error;

@@ -215,21 +215,21 @@ Deno.test("sim: a node that serves itself, or ends the process, is refused, howe
     "export const setUp = (node: any) => node.on('echo', Deno.exit);";
   const { code, stderr } = await simFile("late", late, "--seeds", "2");
   assertEquals(code, 1);
-  assertStringIncludes(stderr, "sim: seed 1: the node calls Deno.exit(");
+  assert(/^sim: seed \d: the node calls Deno.exit\(/.test(stderr), stderr);
 });
 
 Deno.test("sim: what fails in a node of one's own is shown with its file and line", async () => {
-  const [loading, parsing, settingUp, handling] = await Promise.all([
+  const throwing =
+    `export default (node: any) => node.on("echo", () => {\n  throw new Error("oops");\n});`;
+  const [loading, parsing, settingUp, handling, many] = await Promise.all([
     simFile("loading", "const x: any = undefined;\nx.y;"),
     simFile("parsing", "const\n  = 5;"),
     simFile(
       "setting up",
       "export default function f() {\n  (null as any).x;\n}",
     ),
-    simFile(
-      "handling",
-      `export default (node: any) => node.on("echo", () => {\n  throw new Error("oops");\n});`,
-    ),
+    simFile("handling", throwing),
+    simFile("handling many", throwing, "--seeds", "2"),
   ]);
   assertEquals([loading.code, parsing.code], [2, 2]);
   assert(
@@ -248,6 +248,14 @@ Deno.test("sim: what fails in a node of one's own is shown with its file and lin
     /^n\d at .* ms: the handler of "echo" failed: Error: oops\n +at .*\/handling.ts:2:9$/m
       .test(handling.stdout),
     handling.stdout,
+  );
+  assertEquals(
+    many.stdout.match(
+      /^ {2}n0 at .* ms: the handler of "echo" failed: Error: oops\n +at .*:2:9$/mg,
+    )
+      ?.length,
+    2,
+    many.stdout,
   );
 });
 
