@@ -232,6 +232,9 @@ Deno.test("sim: what fails in a node of one's own is shown with its file and lin
     simFile("handling many", throwing, "--seeds", "2"),
   ]);
   assertEquals([loading.code, parsing.code], [2, 2]);
+  const missing = await sim("--node", "x.ts");
+  assertEquals(missing.code, 2);
+  assertStringIncludes(missing.stderr, "sim: --node: x.ts: TypeError: Module ");
   assert(
     /\/loading.ts: TypeError: .*\n +at .*\/loading.ts:2:3\n$/.test(
       loading.stderr,
@@ -291,10 +294,12 @@ Deno.test("sim: shrinking shows how far it is, ends in time, and can be left out
   );
 });
 
-Deno.test("sim: of two --node or --workload the last one counts, as a project's task gives the first", async () => {
-  const { code, stdout } = await sim(
-    ...["--workload", "kafka", ...ECHO, "--ops", "2e1"],
-  );
+Deno.test("sim: of two --node the last one counts, as a project's task gives the first", async () => {
+  const file = `${directory}/second.ts`;
+  const text = `export { echo as setUp } from "${lib}mod.ts";`;
+  Deno.writeTextFileSync(file, text);
+  const options = ["--node", "missing.ts", "--node", file, ...ECHO];
+  const { code, stdout } = await sim(...options, "--ops", "2e1");
   assertEquals(code, 0, stdout);
   assertStringIncludes(stdout, "workload echo, ");
   assertStringIncludes(stdout, ", 20 operations");
@@ -331,19 +336,13 @@ Deno.test("sim: a wrong option is named on one line, and exits with 2", async ()
     [["--minutes", "0"], "--minutes must be a number from 0.01"],
     [["--trace", "x"], "--trace needs one seed: add --seed N"],
     [["--topology", "x"], "--topology must be one of grid, line, total, tree4"],
-    [["--node", "x.ts"], "--node: Module not found "],
-    [
-      ["--seed", "-1"],
-      "--seed must be a whole number from 0 to 4503599627370496, not '-1'",
-    ],
     [["--from", "5"], "--from needs --diagram FILE"],
     [["--only-nodes", "n0"], "--only-nodes needs --diagram FILE"],
     [
       ["--seed", "-1"],
       "--seed must be a whole number from 0 to 4503599627370496, not '-1'",
     ],
-    [["--seed", "--twice"], "specify an option argument starting with a dash"],
-    [["--seed", "1", "--seed", "2"], "--seed is given twice"],
+    [["--seed", "1", "--seed", "2"], "Option '--seed' is given twice"],
     [["--seeds", "5", "--minutes", "1"], "--minutes is instead of --seeds"],
     [
       ["--needs", "9", "--nodes", "3"],
