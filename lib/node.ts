@@ -38,6 +38,7 @@ import type {
   Untyped,
   WithoutProtocol,
 } from "./protocol.ts";
+import { plural } from "./plural.ts";
 import { Reaper, type ReapReport } from "./reaper.ts";
 import { Kv, type KvService } from "./services.ts";
 import { inSlices } from "./slices.ts";
@@ -384,6 +385,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
     this.#pending = new PendingRpcs(
       maxPending,
       (error) => this.#failed("an RPC callback", error),
+      () => this.tableMerged(),
     );
     this.#reaper = new Reaper({
       pending: this.#pending,
@@ -395,9 +397,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
       report: (report) => {
         this.#log(
           "info",
-          `reaped ${report.count} expired callback${
-            report.count === 1 ? "" : "s"
-          }, the oldest ${
+          `reaped ${plural(report.count, "expired callback")}, the oldest ${
             Math.round(report.oldestAgeMs)
           } ms old; ${report.remaining} pending`,
         );
@@ -440,6 +440,9 @@ export class Node<Handled = Untyped, Asked = Handled> {
   get rpcTimeoutMs(): number {
     return this.#rpcTimeoutMs;
   }
+
+  /** Two sparse parts of the table of pending RPCs have become one: for a class that watches its nodes, as the simulator's does. */
+  protected tableMerged(): void {}
 
   /** Counters since the start. */
   stats(): NodeStats {

@@ -235,6 +235,7 @@ export class PendingRpcs {
   #size = 0;
   readonly #maxPending: number;
   readonly #onError: (error: unknown) => void;
+  readonly #onMerge: () => void;
   /** The most that were pending before the last removal. */
   #pendingMax = 0;
   readonly #counts = {
@@ -251,10 +252,16 @@ export class PendingRpcs {
   /**
    * @param maxPending How many callbacks may wait at once.
    * @param onError Told what a callback threw.
+   * @param onMerge Told when two segments have become one.
    */
-  constructor(maxPending: number, onError: (error: unknown) => void) {
+  constructor(
+    maxPending: number,
+    onError: (error: unknown) => void,
+    onMerge: () => void = () => {},
+  ) {
     this.#maxPending = maxPending;
     this.#onError = onError;
+    this.#onMerge = onMerge;
     this.#heap = new DeadlineHeap({
       moved: (number, position) => {
         this.#segments[number]!.position = position;
@@ -501,7 +508,8 @@ export class PendingRpcs {
         this.#append(a, a, used);
         this.#append(a, b, b.used);
         this.#heap.update(a.position, a.firstDeadline);
-        return this.#drop(b);
+        this.#drop(b);
+        return this.#onMerge();
       }
     }
   }

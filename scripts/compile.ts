@@ -44,7 +44,7 @@ const { entry, output, runtime } = task.options({
   entry: { type: "string", default: join(root, "main.ts") },
   output: { type: "string", default: join(root, "dist/gyre") },
   runtime: { type: "string" },
-});
+}, ["entry", "output"]);
 if (runtime !== undefined && runtime !== "npm") {
   task.usageError(`--runtime must be npm, not '${runtime}'`);
 }

@@ -7,30 +7,37 @@ import {
   parseOptions,
 } from "../lib/stdio/command_line.ts";
 
+/** Ends this process, whatever the task keeps its modules from. */
+const exit: (code: number) => never = Deno.exit;
+
 /** A task as it is called from the command line. */
 export class Task {
   readonly #name: string;
   readonly #help: string;
 
-  /** @param help Names each option at the start of a line: `  --seed N  …`, `  -h, --help  …`. */
+  /** @param help What `--help` shows. */
   constructor(name: string, help: string) {
     this.#name = name;
     this.#help = help.trimEnd();
   }
 
-  /** Ends the task: one line on stderr with the options that there are, exit code 2. */
+  /** Ends the task: what is wrong, and where help is, on stderr; exit code 2. */
   usageError(reason: string): never {
-    const options = this.#help.matchAll(
-      /^ {2}(?:-\w, )?(--\S+(?: [A-Z]\S*)?)/gm,
-    );
-    const names = Array.from(options, ([, option]) => option).join(", ");
-    console.error(`${this.#name}: ${reason} (options: ${names})`);
-    Deno.exit(2);
+    console.error(`${this.#name}: ${reason} (see --help)`);
+    exit(2);
   }
 
-  /** The options of this process; shows the help and ends the task when asked for it. */
-  options<const T extends OptionsConfig>(options: T): OptionValues<T> {
-    return this.#parse(options, false).values;
+  /**
+   * The options of this process; shows the help and ends the task when asked for it.
+   *
+   * @param options What there is.
+   * @param preset Those that the tasks of a project may give already: of these the last one counts.
+   */
+  options<const T extends OptionsConfig>(
+    options: T,
+    preset: readonly (keyof T & string)[] = [],
+  ): OptionValues<T> {
+    return this.#parse(options, false, preset).values;
   }
 
   /** The options of this process, and its other arguments; shows the help and ends the task when asked for it. */
@@ -45,16 +52,20 @@ export class Task {
     return this.#parse({}, true).positionals;
   }
 
-  #parse<const T extends OptionsConfig>(options: T, allowPositionals: boolean) {
+  #parse<const T extends OptionsConfig>(
+    options: T,
+    allowPositionals: boolean,
+    preset: readonly string[] = [],
+  ) {
     const all = { ...options, help: { type: "boolean", short: "h" } } as const;
     const { values, positionals } = this.#understood(() =>
-      parseOptions(Deno.args, all, allowPositionals)
+      parseOptions(Deno.args, all, allowPositionals, preset)
     );
     if (!(values as { help?: boolean }).help) {
       return { values: values as OptionValues<T>, positionals };
     }
     console.log(this.#help);
-    Deno.exit(0);
+    exit(0);
   }
 
   /** The number of an option; `undefined` where it was not given. */

@@ -6,17 +6,23 @@ import {
   diagrams,
   FAULT_KINDS,
   type FaultKind,
+  type LogEntry,
   shrink,
+  Simulation,
   SOMETIMES,
   TOPOLOGY_SHAPES,
 } from "../lib/sim/mod.ts";
+import { plural } from "../lib/plural.ts";
+import { LOG_LEVELS } from "../lib/mod.ts";
 import { Task } from "./options.ts";
+import { errorText, forbidProcess } from "./sim/load.ts";
 import { SCENARIOS } from "./sim/nodes.ts";
 import { runAll } from "./sim/pool.ts";
 import {
   command,
   faultText,
-  plural,
+  NodesLog,
+  ShrinkProgress,
   shrunkText,
   Summary,
   violationText,
@@ -29,21 +35,26 @@ import {
   seedResult,
 } from "./sim/scenario.ts";
 
+/** Ends this process, whatever simulated nodes are kept from. */
+const exit: (code: number) => never = Deno.exit;
+
 const HELP = `Runs simulated clusters under fault, seed by seed.
 
 Usage: deno task sim [options]
 
   --seed N          the first seed (default: a fresh one, printed)
   --seeds N         how many seeds (default: 1 with --seed, else 100)
-  --minutes N       go on with further seeds for N minutes instead
+  --minutes N       go on with further seeds for N minutes instead of --seeds
   --workload NAME   what clients ask for (default: by seed):
                     ${Object.keys(SCENARIOS).join(", ")}
   --node FILE       a module of yours whose export "setUp", or else default
                     export, sets a node up; its export "workload" may name
-                    what clients ask for
-  --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5)
-  --needs N         nodes that must be well for progress after the faults
-                    (default: more than half of them)
+                    what clients ask for. Of two, as in a project's task and
+                    after it, the last one counts
+  --nodes N         nodes in a cluster, 1 to 100 (default: by seed, 1 to 5, and
+                    no fewer than --needs)
+  --needs N         nodes that must be well for progress after the faults, at
+                    most --nodes (default: more than half of them)
   --ops N           operations that clients ask for (default: by seed, 20 to 1000)
   --topology NAME   what broadcast's nodes are told (default: by seed):
                     ${TOPOLOGY_SHAPES.join(", ")}
@@ -52,15 +63,19 @@ Usage: deno task sim [options]
                     ${FAULT_KINDS.slice(7).join(", ")}
   --bytes yes|no    whether messages travel as bytes, through the inbox and outbox
                     of stdio (default: by seed)
-  --only-faults I,… of the seed's faults only those of these numbers, like
-                    1,4-7, or none
-  --only-ops I,…    of the operations only those, likewise
-  --twice           run each seed twice: the hashes must be the same
+  --only-faults I,… with one seed: of its faults only those of these numbers,
+                    like 1,4-7, or none
+  --only-ops I,…    with one seed: of the operations only those, likewise
+  --twice           run each seed twice: the traces must be the same
   --sometimes       fail when something that must happen in some seed never did
+  --shrink-seconds N  look for the least that still fails for at most N seconds
+                    a seed, or not at all with 0 (default 30)
+  --log-level LEVEL with one seed: show the nodes' log on stderr, down to error,
+                    warn, info or debug (default: errors, of a seed that fails)
   --trace FILE      with one seed: write what happened, as JSON lines
   --diagram FILE    with one seed: draw what happened, as SVG
   --from MS         draw only from this time on
-  --to MS           draw only until this time
+  --to MS           draw only until this time, no earlier than --from
   --only-nodes A,…  draw only these nodes, clients and services, such as n0,n1
   -h, --help        show this
 
@@ -90,7 +105,9 @@ const values = task.options({
   "only-nodes": { type: "string" },
   twice: { type: "boolean" },
   sometimes: { type: "boolean" },
-});
+  "shrink-seconds": { type: "string", default: "30" },
+  "log-level": { type: "string" },
+}, ["node"]);
 
 /** Of an option: its parts, of which "none" is the empty list. */
 function parts(
@@ -103,12 +120,12 @@ function parts(
 function numbers(name: "only-faults" | "only-ops"): number[] | undefined {
   return parts(name)?.flatMap((text) => {
     const [, from, to = from] = /^(\d{1,6})(?:-(\d{1,6}))?$/.exec(text) ?? [];
-    if (from === undefined) {
+    const count = Number(to) - Number(from) + 1;
+    if (!(count > 0)) {
       task.usageError(
         `--${name} must be like 1,4-7, or none: it does not understand '${text}'`,
       );
     }
-    const count = Math.max(0, Number(to) - Number(from) + 1);
     return Array.from({ length: count }, (_, i) => Number(from) + i);
   });
 }
@@ -126,7 +143,7 @@ function faults(): FaultKind[] | undefined {
 
 /** Of an option that takes one of some names: its value. */
 function oneOf<T extends string>(
-  name: "workload" | "topology",
+  name: "workload" | "topology" | "log-level",
   names: readonly T[],
 ): T | undefined {
   const value = values[name];
@@ -155,15 +172,53 @@ async function explain(choices: Choices, result: SeedResult): Promise<void> {
   console.log(`Run it: ${command(choices)}`);
   const check = violations[0]?.check;
   if (check === undefined || check === "repeatable") return;
+  if (shrinkSeconds === 0) return;
   const { faults, options } = await plan(choices);
   const { operations } = options;
   const exact = { ...choices, workload, faults, operations };
-  console.log(shrunkText(await shrink(options), exact));
+  const progress = new ShrinkProgress(check, shrinkSeconds);
+  try {
+    const shrunk = await shrink(options, {
+      maxMs: shrinkSeconds * 1000,
+      onRun: (best) => progress.show(best),
+    });
+    progress.end();
+    console.log(shrunkText(shrunk, exact));
+    if (single) return; // its errors have been shown
+    const log = new NodesLog(undefined);
+    const onLog = (entry: LogEntry) => log.add(entry);
+    await new Simulation({ ...shrunk.options, onLog }).run();
+    for (const error of log.errors()) console.log(`  ${error}`);
+  } catch (error) { // it has just been seen to fail
+    progress.end();
+    const { message } = error as Error;
+    console.log(`${message}: it is not the same twice, see --twice`);
+  }
+}
+
+/** What only a seed's plan, or its trace, tells of an option: by its name in the library. */
+const OPTIONS = {
+  onlyFaults: "--only-faults",
+  onlyOperations: "--only-ops",
+  lanes: "--only-nodes",
+};
+
+/** Does what refuses an option's value, in the library's words. */
+function refusing<T>(fn: () => T): T {
+  try {
+    return fn();
+  } catch (error) {
+    const { message } = error as Error;
+    const [, name] = /^'(\w+)' /.exec(message) ?? [];
+    const option = OPTIONS[name as keyof typeof OPTIONS];
+    if (option === undefined) throw error;
+    task.usageError(message.replace(`'${name}'`, option));
+  }
 }
 
 /** Draws a trace into a file, or into several where it is too long for one. */
 function draw(file: string, trace: string[]): void {
-  const pages = diagrams(trace, drawn);
+  const pages = refusing(() => diagrams(trace, drawn));
   pages.forEach((svg, i) => {
     const name = i === 0 ? file : file.replace(/(\.\w+)?$/, `-${i + 1}$1`);
     Deno.writeTextFileSync(name, svg);
@@ -173,13 +228,14 @@ function draw(file: string, trace: string[]): void {
 
 async function runOne(choices: Choices): Promise<boolean> {
   const planned = await plan(choices);
+  refusing(() => new Simulation(planned.options));
   const trace: string[] = [];
   const keeps = values.trace !== undefined || values.diagram !== undefined;
-  const result = await runPlanned(
-    planned,
-    choices,
-    (line) => keeps && trace.push(line),
-  );
+  const log = new NodesLog(logLevel);
+  const result = await runPlanned(planned, choices, {
+    onTrace: (line) => keeps && trace.push(line),
+    onLog: (entry) => log.add(entry),
+  });
   if (values.trace) {
     Deno.writeTextFileSync(values.trace, trace.join("\n") + "\n");
   }
@@ -205,7 +261,10 @@ async function runOne(choices: Choices): Promise<boolean> {
   console.log(
     `${result.outcome}; ${result.events} events, hash ${result.hash}`,
   );
-  if (result.outcome !== "pass") await explain(choices, kept);
+  if (result.outcome !== "pass") {
+    for (const error of log.errors()) console.log(error);
+    await explain(choices, kept);
+  }
   return result.outcome === "pass" && happenedAll(summary);
 }
 
@@ -292,13 +351,12 @@ const choices: Choices = {
   onlyOperations: numbers("only-ops"),
   twice: values.twice,
 };
-if (choices.node !== undefined) {
-  try {
-    await plan(choices);
-  } catch (error) {
-    task.usageError(`--node: ${(error as Error).message}`);
-  }
-}
+const shrinkSeconds = task.number("shrink-seconds", values["shrink-seconds"], {
+  min: 0,
+  max: 1e6,
+  whole: false,
+})!;
+const logLevel = oneOf("log-level", LOG_LEVELS);
 const minutes = task.number("minutes", values.minutes, {
   min: 0.01,
   max: 10_000,
@@ -312,7 +370,17 @@ const drawn: DiagramOptions = {
 const seeds = task.number("seeds", values.seeds, { min: 1, max: 1e9 }) ??
   (fresh ? 100 : 1);
 const single = seeds === 1 && minutes === undefined;
-for (const name of ["trace", "diagram"] as const) {
+if (minutes !== undefined && values.seeds !== undefined) {
+  task.usageError("--minutes is instead of --seeds: leave one of them out");
+}
+const OF_ONE_SEED = [
+  "trace",
+  "diagram",
+  "only-faults",
+  "only-ops",
+  "log-level",
+] as const;
+for (const name of OF_ONE_SEED) {
   if (values[name] !== undefined && !single) {
     task.usageError(`--${name} needs one seed: add --seed N`);
   }
@@ -322,12 +390,36 @@ for (const name of ["from", "to", "only-nodes"] as const) {
     task.usageError(`--${name} needs --diagram FILE`);
   }
 }
+if (drawn.fromMs! > drawn.toMs!) {
+  task.usageError(
+    `--from must be no later than --to: ${drawn.fromMs} is after ${drawn.toMs}`,
+  );
+}
+if (choices.needs! > choices.nodes!) {
+  task.usageError(
+    `--needs must be at most --nodes: ${choices.needs} of ${choices.nodes}`,
+  );
+}
+
+/** Ends the task for what is no wrong option, or shows only when it is tried. */
+function fail(text: string, code: 1 | 2): never {
+  console.error(`sim: ${text}`);
+  exit(code);
+}
+
+if (choices.node !== undefined) {
+  forbidProcess((why) => fail(`--node: ${choices.node} ${why}`, 2));
+  try {
+    await plan(choices);
+  } catch (error) {
+    fail(`--node: ${choices.node}: ${errorText(error)}`, 2);
+  }
+}
 try {
   const passed = single
     ? await runOne(choices)
     : await runMany(choices, seeds, minutes);
-  Deno.exit(passed ? 0 : 1);
+  exit(passed ? 0 : 1);
 } catch (error) { // such as a file that can't be written, or a promise that nobody handles
-  console.error(`sim: ${(error as Error).message}`);
-  Deno.exit(1);
+  fail(errorText(error), 1);
 }

@@ -1,6 +1,7 @@
 /** Faults are planted by the text that they change. */
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { type Fault, FAULTS, planted } from "../scripts/mutants/faults.ts";
+import noFaults from "../scripts/no_faults.json" with { type: "json" };
 
 const fault: Fault = {
   name: "off by one",
@@ -24,6 +25,19 @@ Deno.test("a fault that no longer fits is named, with what its file has not got"
 
 Deno.test("the faults have names of their own", () => {
   assertEquals(new Set(FAULTS.map(({ name }) => name)).size, FAULTS.length);
+});
+
+Deno.test("what is known to be no fault is in the code as it is", () => {
+  for (const { file, code, from } of noFaults) {
+    const source = Deno.readTextFileSync(
+      new URL(`../${file}`, import.meta.url),
+    );
+    const lines = source.split("\n").map((line) => line.trim());
+    assert(
+      lines.includes(code) && code.includes(from),
+      `scripts/no_faults.json: ${file} has no "${from}" in a line "${code}"`,
+    );
+  }
 });
 
 Deno.test("every fault of the suite fits the code as it is", () => {

@@ -1,36 +1,14 @@
 /** Logs: the node, its checker, and wrong nodes that it must find. */
 import { assert, assertEquals } from "@std/assert";
 import type { AnyNode } from "../lib/node.ts";
-import {
-  FAULT_KINDS,
-  kafkaWorkload,
-  Simulation,
-  type SimulationOptions,
-  type SimulationResult,
-} from "../lib/sim/mod.ts";
+import { kafkaWorkload } from "../lib/sim/mod.ts";
 import { TestNode } from "../lib/testing.ts";
 import { kafka } from "../lib/workloads/kafka.ts";
-
-/** What a node that keeps all in memory survives, to whose clients it makes a difference that something is done twice. */
-const FAULTS = FAULT_KINDS.filter((kind) =>
-  kind !== "crash" && kind !== "duplication"
-);
+import { Trials } from "./trials.ts";
 
 type Pair = [offset: number, msg: unknown];
 
-function run(
-  setUp: SimulationOptions["setUp"],
-  more: Partial<SimulationOptions> = {},
-): Promise<SimulationResult> {
-  return new Simulation({
-    seed: 1,
-    nodes: 3,
-    operations: 300,
-    setUp,
-    workload: kafkaWorkload,
-    ...more,
-  }).run();
-}
+const trials = new Trials(kafkaWorkload);
 
 /** How a node's logs are wrong. */
 interface Wrong {
@@ -85,45 +63,18 @@ function alone(
   };
 }
 
-async function assertFound(
-  check: string,
-  wrong: Wrong,
-  nodes = 1,
-): Promise<void> {
-  const { violations } = await run(alone(wrong), { nodes });
-  const found = violations.map(({ check, text }) => `${check}: ${text}`);
-  assert(
-    violations.some((violation) => violation.check === check),
-    `"${check}" is not among\n${found.join("\n")}`,
-  );
-}
+const assertFound = (check: string, wrong: Wrong, nodes = 1) =>
+  trials.finds(check, alone(wrong), { nodes });
 
-Deno.test("kafka: nothing lost, doubled or skipped, under every fault but crashes", async () => {
-  let ok = 0;
-  for (let seed = 0; seed < 40; seed++) {
-    const { outcome, reasons, counts } = await run(kafka, {
-      seed,
-      nodes: 1 + seed % 5,
-      faults: FAULTS,
-    });
-    assertEquals([outcome, reasons], ["pass", []], `seed ${seed}`);
-    ok += counts.ok;
-  }
-  assert(ok > 5000);
-});
+Deno.test("kafka: nothing lost, doubled or skipped, under every fault but crashes", () =>
+  trials.withstandsFaults(kafka));
 
-Deno.test("kafka: a partition stops nobody", async () => {
-  const { outcome, reasons, history } = await run(kafka, {
-    faults: ["partition"],
-    nodes: 5,
-  });
-  assertEquals([outcome, reasons], ["pass", []]);
-  assert(history.every(({ status }) => status === "ok"));
-});
+Deno.test("kafka: a partition stops nobody", () =>
+  trials.answersInPartitions(kafka));
 
 Deno.test("kafka: 0.1 messages an operation with 2 nodes, 0.4 with 5, at 1000 a second; polls are 0.1 s and four ways behind", async () => {
   for (const [nodes, most] of [[2, 0.1], [5, 0.4]] as const) {
-    const { outcome, reasons, metrics } = await run(kafka, {
+    const { outcome, reasons, metrics } = await trials.run(kafka, {
       nodes,
       operations: 5000,
       durationMs: 5000,
@@ -215,7 +166,7 @@ Deno.test("kafka: wrong requests are refused", async () => {
 
 Deno.test("right logs of a node alone pass, sparse ones, too", async () => {
   for (const wrong of [{}, { offset: (length: number) => 3 * length }]) {
-    const { outcome, reasons } = await run(alone(wrong), { nodes: 1 });
+    const { outcome, reasons } = await trials.run(alone(wrong), { nodes: 1 });
     assertEquals([outcome, reasons], ["pass", []]);
   }
 });

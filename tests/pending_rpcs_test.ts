@@ -121,6 +121,17 @@ Deno.test("RPCs with high ids share a segment, and an emptied table keeps one", 
   assertEquals([pending.size, pending.capacity], [0, 1024]);
 });
 
+Deno.test("each merge of two segments is told", () => {
+  let merges = 0;
+  const pending = new PendingRpcs(5000, rethrow, () => merges++);
+  for (let id = 0; id < 2048; id++) pending.register(id, "n2", 0, 100, ignore);
+  for (let id = 0; id < 2048; id++) {
+    assertEquals(merges, pending.size > 512 ? 0 : 1, `${pending.size}`);
+    if (id % 4 !== 0) pending.settle(replyFrom("n2", id));
+  }
+  assertEquals([pending.size, merges], [512, 1]);
+});
+
 Deno.test("memory follows what is pending with high ids, too", () => {
   const pending = new PendingRpcs(5000, rethrow);
   for (let i = 0; i < 4096; i++) {

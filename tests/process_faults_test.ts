@@ -160,7 +160,7 @@ Deno.test({
           cwd: root,
         }).output();
         const said = new TextDecoder().decode(stderr);
-        if (said.includes("1 RPCs: 1 answered, 0 reaped")) break;
+        if (said.includes("1 RPC: 1 answered, 0 reaped")) break;
         assert(attempt < 3, said);
       }
     } finally {

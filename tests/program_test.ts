@@ -66,6 +66,10 @@ Deno.test("what a program can't understand, it says with the options that there 
   for (
     const [args, reason] of [
       [["--nope"], "Unknown option '--nope'"],
+      [
+        ["--max-pending", "1", "--max-pending", "2"],
+        "Option '--max-pending' is given twice",
+      ],
       [["--version"], "Unknown option '--version'"],
       [["extra"], "Unexpected argument 'extra'"],
       [["-h=yes"], "Unknown option '-='"],

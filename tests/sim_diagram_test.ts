@@ -1,4 +1,9 @@
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertStringIncludes,
+  assertThrows,
+} from "@std/assert";
 import { diagram, diagrams, Simulation } from "../lib/sim/mod.ts";
 import { SCENARIOS } from "../scripts/sim/nodes.ts";
 
@@ -141,4 +146,20 @@ Deno.test("diagram: who is cut from whom; a refusal is not a failure; nothing is
   );
   assertStringIncludes(lines.join(" "), long);
   for (const line of lines) assert(12 + line.length * 6 < width);
+});
+
+Deno.test("diagram: a window that ends before it begins and a lane that is not in the trace are refused", () => {
+  const trace = [
+    event(0, "start", { node: "n0" }),
+    send(1, 0, "c1", "n0", { type: "ask", msg_id: 1 }),
+  ];
+  for (
+    const [options, text] of [
+      [{ fromMs: 100, toMs: 50 }, "current values are 100 and 50"],
+      [
+        { lanes: ["n0", "n99"] },
+        `'lanes' has "n99", but in the trace are c1, n0`,
+      ],
+    ] as const
+  ) assertThrows(() => diagrams(trace, options), RangeError, text);
 });

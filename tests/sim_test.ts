@@ -437,6 +437,145 @@ Deno.test("a stale store is found out, and the scenario shrunk to what matters",
   );
 });
 
+Deno.test("shrink: ends at a limit, and says so; tells of each run", async () => {
+  const options: SimulationOptions = {
+    ...SCENARIOS["pn-counter"]!,
+    seed: 1,
+    faults: ["duplication"], // what a node is asked twice it adds twice
+  };
+  const told: number[] = [];
+  const few = await shrink(options, {
+    maxRuns: 5,
+    onRun: ({ runs }) => told.push(runs),
+  });
+  assertEquals([few.runs, few.cutShort], [5, "5 runs"]);
+  assertEquals(told, [2, 3, 4, 5]);
+  const quick = await shrink(options, { maxMs: 0 });
+  assertEquals([quick.runs, quick.cutShort], [1, "0 s"]);
+  const whole = await shrink(options);
+  assertEquals(whole.cutShort, undefined);
+  assert(whole.runs > 5);
+  for (const limits of [{ maxRuns: 0 }, { maxMs: NaN }]) {
+    await assertRejects(() => shrink(options, limits), RangeError, "'max");
+  }
+});
+
+Deno.test("shrink: never to fewer nodes than are needed", async () => {
+  const { options } = await shrink({
+    ...SCENARIOS["pn-counter"]!,
+    seed: 1,
+    nodes: 3,
+    needs: 2,
+    faults: ["duplication"],
+  });
+  assertEquals(options.nodes, 2);
+});
+
+Deno.test("without a workload, and checks, the invariants are all that was looked at: undecided", async () => {
+  const { outcome, reasons } = await simulate({});
+  assertEquals(outcome, "undecided");
+  assertStringIncludes(
+    reasons.join(),
+    "nothing was asked, as there is no 'workload'",
+  );
+  const checks = [{ name: "mine", check: () => undefined }];
+  assertEquals((await simulate({ checks })).outcome, "pass");
+});
+
+Deno.test("a handler that returns nothing is named where there is no answer, one that replied by itself is not", async () => {
+  const reasonsOf = async (setUp: SimulationOptions["setUp"]) =>
+    (await simulate({ workload: echoWorkload, setUp, operations: 3 }))
+      .reasons.join("\n");
+  const silence = 'no answer: its handler of "echo" returned nothing';
+  const forgot = await reasonsOf((node) => node.on("echo", () => {}));
+  assertStringIncludes(forgot, silence);
+  const forgotLater = await reasonsOf((node) =>
+    node.on("echo", async () => {
+      await node.sleep(1);
+    })
+  );
+  assertStringIncludes(forgotLater, silence);
+  const lost = await simulate({
+    workload: echoWorkload,
+    operations: 3,
+    faults: [{ kind: "loss", at: 0, until: 10_000, probability: 1 }],
+    setUp(node) {
+      node.on("echo", (request) => node.reply(request, { echo: 1 }));
+    },
+  });
+  assertEquals(lost.history[0]?.error, "no answer");
+  const setUpSilent = await simulate({
+    workload: broadcastWorkload,
+    setUp: (node) => node.on("topology", () => {}),
+  });
+  assertStringIncludes(
+    setUpSilent.reasons.join("\n"),
+    'n0 has not answered "topology": its handler of "topology" returned nothing',
+  );
+});
+
+Deno.test("a handler that never ends comes first, before what follows from it, and is kept by shrink", async () => {
+  const options: SimulationOptions = {
+    seed: 1,
+    workload: echoWorkload,
+    setUp: (node) => node.on("echo", () => new Promise<void>(() => {})),
+  };
+  const { violations } = await new Simulation(options).run();
+  assertEquals(violations[0]?.check, "unfinished");
+  assert(violations.some(({ check }) => check === "progress"));
+  const { result } = await shrink(options);
+  assertEquals(result.violations[0]?.check, "unfinished");
+});
+
+Deno.test("onLog: what each node logs, and when; a log of the nodes' own gets it, too", async () => {
+  const entries: string[] = [];
+  const own: string[] = [];
+  await simulate({
+    nodes: 1,
+    workload: echoWorkload,
+    operations: 1,
+    nodeOptions: { log: (_, text) => own.push(text) },
+    onLog: ({ node, level, text, atMs }) =>
+      entries.push(`${node} ${level} ${atMs >= 0} ${text}`),
+    setUp(node) {
+      node.on("echo", () => {
+        throw new Error("oops");
+      });
+    },
+  });
+  assertEquals(entries[0], "n0 info true initialized as n0 of n0");
+  assertEquals(
+    entries[1],
+    'n0 error true the handler of "echo" failed: Error: oops',
+  );
+  assertEquals(own.length, entries.length);
+});
+
+Deno.test("a table that is merged while reaping is counted, one that is merged by replies is not", async () => {
+  const merged = async (dest: string) => {
+    const { sometimes, violations } = await simulate({
+      nodes: 1,
+      setUp(node) {
+        node.on("ask", () => ({}));
+        node.on("init", () => {
+          for (let i = 0; i < 2048; i++) {
+            const last = i % 4 === 0; // of two segments half of one is left
+            node.rpc(
+              last ? "nobody" : dest,
+              { type: "ask" },
+              () => {},
+              { timeoutMs: last ? 5000 : 1000 },
+            );
+          }
+        });
+      },
+    });
+    assertEquals(violations, []);
+    return sometimes["table merged while reaping"];
+  };
+  assertEquals([await merged("nobody"), await merged("n0")], [1, 0]);
+});
+
 Deno.test("a node may stop its periodic work, cancel its RPCs, be refused some, and close", async () => {
   const ends: string[] = [];
   const { violations, counts, of } = await simulate({
@@ -573,6 +712,77 @@ Deno.test("options out of range are named; a simulation runs once", async () => 
   const simulation = new Simulation({ seed: 1, setUp: callbacks });
   await simulation.run();
   await assertRejects(() => simulation.run(), Error, "twice");
+});
+
+Deno.test("simulation options that are unknown, of another type or not in the plan are refused", () => {
+  const cases: [object, string][] = [
+    [
+      { fault: ["loss"] },
+      "a simulation has no option 'fault': there are seed",
+    ],
+    [{ setUp: undefined }, "'setUp' must be a function"],
+    [{ faults: ["los"] }, "'faults' must be of loss, duplication"],
+    [{ faults: ["los"] }, 'current value is "los"'],
+    [{ faults: "loss" }, "'faults' must be a list"],
+    [{ faults: ["loss", { kind: "loss" }] }, "either kinds or faults"],
+    [{ faults: [{ kind: "los" }] }, "'faults[0].kind' must be of loss"],
+    [
+      { faults: [{ kind: "crash", at: 0, until: 5 }] },
+      "'faults[0]', a fault of kind 'crash', must have a 'node'",
+    ],
+    [
+      { faults: [{ kind: "pause", at: 9, until: 5, node: "n0" }] },
+      "'until' not before it, in ms: current values are 9 and 5",
+    ],
+    [
+      { faults: [{ kind: "pause", at: 0, until: 5, node: "n0", rate: 2 }] },
+      "'faults[0]', a fault of kind 'pause' has no option 'rate'",
+    ],
+    [
+      { faults: [{ kind: "partition", at: 0, until: 5, shape: "x" }] },
+      "'faults[0].shape' must be of halves",
+    ],
+    [
+      { nodeOptions: { rpcTimeout: 5 } },
+      "'nodeOptions' has no option 'rpcTi",
+    ],
+    [{ nodeOptions: { clock: {} } }, "'nodeOptions' can't have a 'clock'"],
+    [{ network: { latencies: {} } }, "'network' has no option 'latencies'"],
+    [
+      { network: { latency: { distribution: "x", meanMs: 1 } } },
+      "'latency.distribution' must be of constant",
+    ],
+    [
+      {
+        network: { clientLatency: { distribution: "constant", meanMs: -1 } },
+      },
+      "'clientLatency.meanMs' must be from 0: current value is -1",
+    ],
+    [{ bytes: {} }, "'bytes.lines' must be a function"],
+    [{ workload: { check() {} } }, "'workload.generate' must be a function"],
+    [{ checks: [{ name: "x" }] }, "'checks[0].check' must be a function"],
+    [{ services: {} }, "'services' must be a function"],
+    [{ topology: "ring" }, "'topology' must be of grid, line, total, tree4"],
+    [{ nodes: 3, needs: 9 }, "'needs' must be at most 'nodes', 3"],
+    [{ maxEvents: 0 }, "'maxEvents' must be a whole number from 1"],
+    [
+      { faults: ["loss"], onlyFaults: [9999] },
+      "'onlyFaults' has 9999, but there are faults 0 to",
+    ],
+    [{ onlyFaults: [0] }, "'onlyFaults' has 0, but there are no faults"],
+    [
+      { operations: 5, onlyOperations: [1, 5] },
+      "'onlyOperations' has 5, but there are operations 0 to 4",
+    ],
+  ];
+  for (const [options, text] of cases) {
+    assertThrows(
+      () =>
+        new Simulation(Object.assign({ seed: 1, setUp: callbacks }, options)),
+      Error,
+      text,
+    );
+  }
 });
 
 Deno.test("a simulation that does not end is cut off, which is a violation", async () => {
@@ -762,7 +972,7 @@ Deno.test("a partition's drops follow from its shape", async () => {
 
 Deno.test("services are added to Maelstrom's; null takes one away", async () => {
   const replies: string[] = [];
-  const { outcome } = await simulate({
+  const { violations } = await simulate({
     nodes: 1,
     services: () => ({
       mine: { handle: () => ({ type: "hello" }) },
@@ -778,7 +988,7 @@ Deno.test("services are added to Maelstrom's; null takes one away", async () => 
       });
     },
   });
-  assertEquals(outcome, "pass");
+  assertEquals(violations, []);
   assertEquals(replies.sort(), ["lin-kv 20", "lin-tso 0", "mine hello"]);
 });
 

@@ -5,33 +5,17 @@ import { ErrorCode, RpcError } from "../lib/errors.ts";
 import type { AnyNode } from "../lib/node.ts";
 import {
   checkTransactions,
-  FAULT_KINDS,
   type HistoryEntry,
-  Simulation,
-  type SimulationOptions,
   txnRwRegisterWorkload,
 } from "../lib/sim/mod.ts";
 import { Graph } from "../lib/sim/judges/graph.ts";
 import { TestNode } from "../lib/testing.ts";
 import { txnRwRegister } from "../lib/workloads/txn_rw_register.ts";
-
-/** What a node that keeps all in memory survives, to whose clients it makes a difference that something is done twice. */
-const FAULTS = FAULT_KINDS.filter((kind) =>
-  kind !== "crash" && kind !== "duplication"
-);
+import { Trials } from "./trials.ts";
 
 type Txn = [f: "r" | "w", key: number, value: number | null][];
 
-function run(setUp: SimulationOptions["setUp"], more = {}) {
-  return new Simulation({
-    seed: 1,
-    nodes: 3,
-    operations: 300,
-    setUp,
-    workload: txnRwRegisterWorkload,
-    ...more,
-  }).run();
-}
+const trials = new Trials(txnRwRegisterWorkload);
 
 /** Does a transaction on registers; what it read and wrote. */
 function execute(registers: Map<number, number>, txn: Txn): Txn {
@@ -53,41 +37,11 @@ function alone(
   };
 }
 
-async function assertFound(
-  check: string,
-  setUp: SimulationOptions["setUp"],
-  more: Partial<SimulationOptions> = { nodes: 1 },
-): Promise<void> {
-  const { violations } = await run(setUp, more);
-  const found = violations.map(({ check, text }) => `${check}: ${text}`);
-  assert(
-    violations.some((violation) => violation.check === check),
-    `"${check}" is not among\n${found.join("\n")}`,
-  );
-}
+Deno.test("txn-rw-register: read committed, and all nodes agree in the end, under every fault but crashes", () =>
+  trials.withstandsFaults(txnRwRegister));
 
-Deno.test("txn-rw-register: read committed, and all nodes agree in the end, under every fault but crashes", async () => {
-  let ok = 0;
-  for (let seed = 0; seed < 40; seed++) {
-    const { outcome, reasons, counts } = await run(txnRwRegister, {
-      seed,
-      nodes: 1 + seed % 5,
-      faults: FAULTS,
-    });
-    assertEquals([outcome, reasons], ["pass", []], `seed ${seed}`);
-    ok += counts.ok;
-  }
-  assert(ok > 5000);
-});
-
-Deno.test("txn-rw-register: a partition stops nobody", async () => {
-  const { outcome, reasons, history } = await run(txnRwRegister, {
-    faults: ["partition"],
-    nodes: 5,
-  });
-  assertEquals([outcome, reasons], ["pass", []]);
-  assert(history.every(({ status }) => status === "ok"));
-});
+Deno.test("txn-rw-register: a partition stops nobody", () =>
+  trials.answersInPartitions(txnRwRegister));
 
 Deno.test("txn-rw-register: of equal times the same writer wins everywhere; what all have is not told again", async () => {
   const told: [number, number, number, string][] = [
@@ -150,28 +104,28 @@ Deno.test("txn-rw-register: a wrong transaction is refused as a whole", async ()
 });
 
 Deno.test("right transactions of a node alone pass", async () => {
-  const { outcome, reasons } = await run(alone(execute), { nodes: 1 });
+  const { outcome, reasons } = await trials.run(alone(execute), { nodes: 1 });
   assertEquals([outcome, reasons], ["pass", []]);
 });
 
 Deno.test("transactions: registers that always say 0, or null", async () => {
   const always = (said: number | null) =>
     alone((_, txn) => txn.map(([f, key, value]) => [f, key, value ?? said]));
-  await assertFound("unwritten", always(0));
-  await assertFound("own-writes", always(null));
-  await assertFound("internal", always(null));
+  await trials.finds("unwritten", always(0));
+  await trials.finds("own-writes", always(null));
+  await trials.finds("internal", always(null));
 });
 
 Deno.test("transactions: replies that are not what was asked", async () => {
-  await assertFound("shape", alone((_, txn) => txn.slice(1)));
-  await assertFound(
+  await trials.finds("shape", alone((_, txn) => txn.slice(1)));
+  await trials.finds(
     "shape",
     alone((_, txn) => txn.map(([f, key]) => [f, key, 7])),
   );
 });
 
 Deno.test("transactions: writes that stay although it failed", () =>
-  assertFound(
+  trials.finds(
     "G1a",
     alone((registers, txn) => {
       const done = execute(registers, txn);
@@ -192,15 +146,15 @@ Deno.test("transactions: reads of what is written next, for some time", () => {
       return { txn: done };
     });
   };
-  return assertFound("G1b", setUp, { nodes: 1, burst: 30, clients: 10 });
+  return trials.finds("G1b", setUp, { nodes: 1, burst: 30, clients: 10 });
 });
 
 Deno.test("transactions: a node that does not tell the others", () =>
-  assertFound("agreement", alone(execute), { nodes: 2 }));
+  trials.finds("agreement", alone(execute), { nodes: 2 }));
 
 Deno.test("transactions: a node that forgets what it wrote", () => {
   let count = 0;
-  return assertFound(
+  return trials.finds(
     "own-writes",
     alone((registers, txn) => {
       if (++count % 20 === 0) registers.clear();
@@ -238,7 +192,7 @@ Deno.test("transactions: each write told by itself, so that others see half of t
       ({ body: { key, at, value } }) => take(key, at, value),
     );
   };
-  return assertFound("G1b", setUp, {
+  return trials.finds("G1b", setUp, {
     nodes: 3,
     operations: 2000,
     network: { latency: { distribution: "uniform", meanMs: 50 } },

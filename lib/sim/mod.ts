@@ -106,9 +106,15 @@ export {
   TOPOLOGY_SHAPES,
   type TopologyShape,
 } from "./world/topology.ts";
-export { shrink, type Shrunk } from "./shrink.ts";
+export {
+  shrink,
+  type ShrinkOptions,
+  type Shrunk,
+  type ShrunkSoFar,
+} from "./shrink.ts";
 export type {
   Check,
+  LogEntry,
   Outcome,
   SimulatedProcess,
   SimulationCounts,

@@ -1,5 +1,5 @@
 /** What a simulation is given, and what it comes to. */
-import type { AnyNode, NodeOptions } from "../node.ts";
+import type { AnyNode, LogLevel, NodeOptions } from "../node.ts";
 import {
   type Fault,
   type FaultKind,
@@ -39,7 +39,19 @@ export interface Check {
   check(nodes: ReadonlyMap<string, AnyNode>, nowMs: number): string | undefined;
 }
 
-/** Options of a {@linkcode Simulation}. */
+/** A line of a node's log. */
+export interface LogEntry {
+  /** When, in ms of simulated time. */
+  atMs: number;
+  /** The node's id. */
+  node: string;
+  /** How important it is. */
+  level: LogLevel;
+  /** What it says. */
+  text: string;
+}
+
+/** Options of a {@linkcode Simulation}: an unknown one is refused, as it may be misspelt. */
 export interface SimulationOptions {
   /** All that is random follows from it: a whole number from 0 to below 2^53. */
   seed: number;
@@ -78,7 +90,7 @@ export interface SimulationOptions {
    */
   faults?: readonly Fault[] | readonly FaultKind[];
   /**
-   * How many nodes must be well for the cluster to make progress. So many are,
+   * How many nodes must be well for the cluster to make progress, at most all. So many are,
    * right after `durationMs`; where "crash", "pause" or "partition" are among
    * the kinds of `faults`, the others are not yet.
    *
@@ -92,7 +104,11 @@ export interface SimulationOptions {
    * @default {10_000}
    */
   recoveryMs?: number;
-  /** What clients ask; without one there are no clients. */
+  /**
+   * What clients ask. Without one there are no clients, and nothing is asked:
+   * unless there are `checks`, the simulation is undecided, however well the
+   * invariants held.
+   */
   workload?: Workload;
   /**
    * The topology that nodes are told, where the workload tells them one.
@@ -138,12 +154,14 @@ export interface SimulationOptions {
   quietMs?: number;
   /** Checks of your own. */
   checks?: readonly Check[];
-  /** Leaves out all faults but those of these numbers, to see what matters. */
+  /** Leaves out all faults but those of these numbers, from 0 on, to see what matters. */
   onlyFaults?: readonly number[] | undefined;
-  /** Leaves out all operations but those of these numbers. */
+  /** Leaves out all operations but those of these numbers, from 0 on. */
   onlyOperations?: readonly number[] | undefined;
   /** Handed the trace, line by line: JSON, without a newline. */
   onTrace?: (line: string) => void;
+  /** Handed what the nodes log, line by line, of every level; a `log` among `nodeOptions` gets it, too. */
+  onLog?: (entry: LogEntry) => void;
   /**
    * After how many events to give up; a simulation that is cut off so has a
    * violation that says it.
@@ -285,31 +303,4 @@ export function planAllFaults(
     ],
     well: shuffled.slice(0, needed),
   };
-}
-
-/**
- * Checks that the numbers among the options are in their ranges.
- *
- * @param options The simulation's options.
- * @throws {RangeError} Names the one that is not.
- */
-export function checkOptions(options: SimulationOptions): void {
-  const { nodes = 3, operations = 100, clients = 1, burst = 1, seed } = options;
-  const { needs = 1 } = options;
-  const whole = { seed, nodes, operations, clients, burst, needs };
-  for (const [name, value] of Object.entries(whole)) {
-    const min = name === "seed" || name === "operations" ? 0 : 1;
-    if (Number.isSafeInteger(value) && value >= min) continue;
-    throw new RangeError(
-      `'${name}' must be a whole number from ${min}: current value is ${value}`,
-    );
-  }
-  const { durationMs = 0, quietMs = 0, recoveryMs = 0 } = options;
-  const times = { durationMs, quietMs, recoveryMs };
-  for (const [name, value] of Object.entries(times)) {
-    if (value >= 0 && value <= 1e12) continue;
-    throw new RangeError(
-      `'${name}' must be from 0 to 1e12 ms: current value is ${value}`,
-    );
-  }
 }

@@ -3,6 +3,7 @@ import { EventQueue } from "../event_queue.ts";
 import type { Message } from "../message.ts";
 import { type AnyNode, Node } from "../node.ts";
 import { checkSucceeded } from "./judges/checkers.ts";
+import { checkOnly, checkOptions } from "./check_options.ts";
 import { Client } from "./world/client.ts";
 import { type Envelope, messageOf, seal } from "./world/envelope.ts";
 import type { Fault } from "./world/fault.ts";
@@ -19,7 +20,6 @@ import { Network } from "./world/network.ts";
 import { observed } from "./world/observed_node.ts";
 import {
   type Check,
-  checkOptions,
   planAllFaults,
   type SimulationCounts,
   type SimulationOptions,
@@ -45,6 +45,13 @@ const SET_UP_MS = 50;
 const RESTART_MS = 1000;
 /** How many operations are planned at a time: the fewer events wait, the sooner the next is found. */
 const PLANNED_AT_ONCE = 1000;
+/** What a simulation finds of which nobody said how to judge it. */
+const NOTHING_ASKED: Finding = {
+  check: "succeeded",
+  outcome: "unknown",
+  text:
+    "nothing was asked, as there is no 'workload', and no 'checks': only the invariants were looked at",
+};
 /** How many turns of the microtask queue are waited for what nothing announces. */
 const TURNS = 4;
 
@@ -130,12 +137,14 @@ export class Simulation {
    * Plans a simulation.
    *
    * @param options What is simulated.
+   * @throws {TypeError} There is no such option, or it is of another type.
    * @throws {RangeError} An option is out of range.
    */
   constructor(options: SimulationOptions) {
     checkOptions(options);
     this.#options = options;
-    const { seed, nodes = 3, durationMs = 10_000, workload } = options;
+    const { seed, nodes = 3, durationMs = 10_000, workload, operations = 100 } =
+      options;
     this.#trace = new Trace(options.onTrace);
     this.#network = new Network(new Random(seed, "network"), options.network);
     const random = new Random(seed, "services");
@@ -164,6 +173,9 @@ export class Simulation {
       this.#recoveryMs,
     );
     this.#faults = plan.faults;
+    const { onlyFaults, onlyOperations } = options;
+    checkOnly(onlyFaults, plan.faults.length, "onlyFaults", "faults");
+    checkOnly(onlyOperations, operations, "onlyOperations", "operations");
     this.#well = plan.well;
     for (const id of this.#nodeIds) this.#hosts.set(id, this.#newHost(id));
   }
@@ -397,20 +409,20 @@ export class Simulation {
   }
 
   #checkNodes(): void {
-    for (const { node, text } of this.#recovery?.end() ?? []) {
-      this.#violated("progress", text, node);
-    }
     for (const host of this.#hosts.values()) {
       const missing = this.#setUp.missing(host.id);
       if (missing !== undefined) {
-        const text = `${host.id} has not answered "${missing}"`;
-        this.#violated("set-up", text, host.id);
+        this.#violated("set-up", `${host.id} ${missing}`, host.id);
       }
       const unfinished = host.checkDrained();
       if (unfinished !== undefined) {
         this.#violated("unfinished", unfinished, host.id);
       }
       this.#counts.late += host.node?.stats().late ?? 0;
+    }
+    // Last, as it follows from the others.
+    for (const { node, text } of this.#recovery?.end() ?? []) {
+      this.#violated("progress", text, node);
     }
   }
 
@@ -437,10 +449,12 @@ export class Simulation {
         status === "ok" ? "ok" : status === "fail" ? "failed" : "unknown"
       ]++;
     }
-    const { workload } = this.#options;
+    const { workload, checks = [] } = this.#options;
     const findings = workload
       ? [...workload.check(this.#history), ...checkSucceeded(this.#history)]
-      : [];
+      : checks.length > 0
+      ? []
+      : [NOTHING_ASKED];
     for (const { check, outcome, text } of findings) {
       if (outcome === "fail") this.#violated(check, text);
     }
@@ -486,6 +500,20 @@ export class Simulation {
       trace: (name, text) => this.#traceEvent(name, text),
       counted: (what) => this.#counts[what]++,
       happened: (what) => this.#sometimes[what]++,
+      handled: (request, replies) => {
+        this.#clients.get(request.src)?.handled(request, replies);
+        if (request.src === SET_UP_CLIENT) {
+          this.#setUp.handled(id, request, replies);
+        }
+      },
+      logged: this.#options.onLog &&
+        ((level, text) =>
+          this.#options.onLog!({
+            atMs: this.#nowUs / 1000,
+            node: id,
+            level,
+            text,
+          })),
       violated: (invariant: Invariant, text, node) =>
         this.#violated(invariant, text, node),
     };

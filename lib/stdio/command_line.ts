@@ -34,12 +34,14 @@ const OPTION = /^-[^\d.]/;
  * @param args The arguments.
  * @param options The options that there are.
  * @param allowPositionals Whether there may be other arguments.
- * @throws {UsageError} An argument is none that there is, or lacks its value.
+ * @param repeatable The options of which there may be several: the last one counts.
+ * @throws {UsageError} An argument is none that there is, or lacks its value, or comes twice.
  */
 export function parseOptions<const T extends OptionsConfig>(
   args: readonly string[],
   options: T,
   allowPositionals: boolean,
+  repeatable: readonly string[] = [],
 ): { values: OptionValues<T>; positionals: string[] } {
   const { values, positionals, tokens } = parseArgs({
     args: [...args],
@@ -48,11 +50,17 @@ export function parseOptions<const T extends OptionsConfig>(
     strict: false,
     tokens: true,
   });
+  const seen = new Set<string>();
   for (const token of tokens) {
     if (token.kind === "positional" && !allowPositionals) {
       throw new UsageError(`Unexpected argument '${token.value}'`);
     }
-    if (token.kind === "option") checkOption(token, options);
+    if (token.kind !== "option") continue;
+    checkOption(token, options);
+    if (seen.has(token.name) && !repeatable.includes(token.name)) {
+      throw new UsageError(`Option '--${token.name}' is given twice`);
+    }
+    seen.add(token.name);
   }
   return { values: values as OptionValues<T>, positionals };
 }

@@ -1,6 +1,7 @@
 /** Runs a node on an inbox and an outbox. */
 import { guard } from "../guard.ts";
 import type { AnyNode, LogLevel } from "../node.ts";
+import { plural } from "../plural.ts";
 import { type EventLoop, withTimeout } from "./event_loop.ts";
 import { Inbox, type Input } from "./inbox.ts";
 import { Outbox, type Output } from "./outbox.ts";
@@ -179,7 +180,11 @@ export async function serveOn(
     .stats();
   say(
     "info",
-    `stopped at ${reason}: ${registered} RPCs: ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${invalid_lines} invalid lines`,
+    `stopped at ${reason}: ${
+      plural(registered, "RPC")
+    }: ${replied} answered, ${reaped} reaped, ${cancelled} cancelled; ${
+      plural(invalid_lines, "invalid line")
+    }`,
   );
   return 0;
 }

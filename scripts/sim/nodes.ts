@@ -37,9 +37,15 @@ export interface Scenario {
   setUp: (node: AnyNode, process: SimulatedProcess) => void;
   workload: Workload;
   faults: readonly FaultKind[];
-  /** How long a message is in bytes, at the most. */
-  maxMessageBytes: number;
 }
+
+/** By workload: how long a message is in bytes, at the most, where that is more than 1,024. */
+export const LONG_MESSAGES: Readonly<Record<string, number>> = {
+  "g-set": 16_384,
+  broadcast: 16_384,
+  "txn-rw-register": 16_384,
+  kafka: 32_768,
+};
 
 /** Of nodes that keep all in memory. */
 const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
@@ -79,60 +85,50 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
       random.chance(0.5) ? callbacks(node) : promises(node),
     workload: callbacksWorkload,
     faults: FAULT_KINDS,
-    maxMessageBytes: 1024,
   },
   echo: {
     setUp: echo,
     workload: echoWorkload,
     faults: FAULT_KINDS,
-    maxMessageBytes: 1024,
   },
   "unique-ids": {
     setUp: uniqueIds,
     workload: uniqueIdsWorkload,
     faults: FAULT_KINDS,
-    maxMessageBytes: 1024,
   },
   "lin-kv": {
     setUp: linKv,
     workload: linKvWorkload,
     faults: ONCE,
-    maxMessageBytes: 1024,
   },
   "g-set": {
     setUp: gSet,
     workload: gSetWorkload,
     faults: IN_MEMORY,
-    maxMessageBytes: 16384,
   },
   broadcast: {
     setUp: (node) => broadcast(node),
     workload: broadcastWorkload,
     faults: IN_MEMORY,
-    maxMessageBytes: 16384,
   },
   "g-counter": {
     setUp: gCounter,
     workload: gCounterWorkload,
     faults: ONCE_IN_MEMORY,
-    maxMessageBytes: 1024,
   },
   "pn-counter": {
     setUp: pnCounter,
     workload: pnCounterWorkload,
     faults: ONCE_IN_MEMORY,
-    maxMessageBytes: 1024,
   },
   "txn-rw-register": {
     setUp: txnRwRegister,
     workload: txnRwRegisterWorkload,
     faults: ONCE_IN_MEMORY,
-    maxMessageBytes: 16_384,
   },
   kafka: {
     setUp: kafka,
     workload: kafkaWorkload,
     faults: ONCE_IN_MEMORY,
-    maxMessageBytes: 32_768,
   },
 };

@@ -1,6 +1,9 @@
 /** One worker a core, each with one seed at a time. */
 import type { Choices, SeedResult } from "./scenario.ts";
 
+/** What a worker says of a simulation: what it came to, or what ended it. */
+export type Answer = { result: SeedResult } | { error: string };
+
 /**
  * Runs simulations until there are no more to be run.
  *
@@ -33,10 +36,13 @@ async function runSome(
 
 function runOne(worker: Worker, choices: Choices): Promise<SeedResult> {
   return new Promise((resolve, reject) => {
-    worker.onmessage = ({ data }) => resolve(data);
+    const failed = (text: string) =>
+      reject(new Error(`seed ${choices.seed}: ${text}`));
+    worker.onmessage = ({ data }: { data: Answer }) =>
+      "error" in data ? failed(data.error) : resolve(data.result);
     worker.onerror = (event) => {
       event.preventDefault();
-      reject(new Error(`seed ${choices.seed}: ${event.message}`));
+      failed(event.message);
     };
     worker.postMessage(choices);
   });

@@ -1,15 +1,24 @@
 /** What `deno task sim` prints. */
+import process from "node:process";
+import { SingleBar } from "cli-progress";
+import { plural } from "../../lib/plural.ts";
+import { LOG_LEVELS, type LogLevel } from "../../lib/mod.ts";
 import {
   describeFault,
   type Fault,
   type LatencySummary,
+  type LogEntry,
   type MessageCounts,
   type Shrunk,
+  type ShrunkSoFar,
+  type SimulationOptions,
+  type SimulationResult,
   SOMETIMES,
   type Sometimes,
   type Violation,
 } from "../../lib/sim/mod.ts";
 import { summarize } from "../../lib/sim/judges/metrics.ts";
+import { framesOf } from "./load.ts";
 import type { Choices, SeedResult } from "./scenario.ts";
 
 const COLUMNS = [
@@ -25,6 +34,10 @@ const COLUMNS = [
   "failed",
   "unknown",
 ] as const;
+/** How often a line is written where there is no terminal, in ms. */
+const SHRINK_LINE_MS = 5000;
+/** How errors end that are faults, thrown by the simulation. */
+const PLANNED = "as planned";
 type Row = Record<typeof COLUMNS[number], number>;
 
 /** What was measured of a workload. */
@@ -201,18 +214,65 @@ export function violationText(
   }`;
 }
 
+/** The scenario that is the smallest so far, on stderr, while it is being made smaller. */
+export class ShrinkProgress {
+  readonly #bar: SingleBar;
+  readonly #startedAt: number = performance.now();
+
+  /**
+   * @param check What fails.
+   * @param seconds For how long it may take.
+   */
+  constructor(check: string, seconds: number) {
+    this.#bar = new SingleBar({
+      format:
+        `Shrinking for at most ${seconds} s what fails at ${check}: {value} s, {left}`,
+      stream: process.stderr,
+      clearOnComplete: true,
+      noTTYOutput: true,
+      notTTYSchedule: SHRINK_LINE_MS,
+    });
+    this.#bar.start(seconds, 0, { left: "all of it" });
+  }
+
+  /** @param best The smallest so far. */
+  show({ options, result, runs }: ShrunkSoFar): void {
+    const left = sizeText(options, result);
+    const seconds = (performance.now() - this.#startedAt) / 1000;
+    this.#bar.update(Math.round(seconds), { left: `${runs} runs, ${left}` });
+  }
+
+  end(): void {
+    this.#bar.stop();
+  }
+}
+
+function sizeText(
+  { nodes, onlyFaults }: SimulationOptions,
+  { faults, history }: SimulationResult,
+): string {
+  const operations = history.filter(({ final, probe }) => !final && !probe);
+  return [
+    plural(nodes!, "node"),
+    plural(onlyFaults?.length ?? faults.length, "fault"),
+    plural(operations.length, "operation"),
+  ].join(", ");
+}
+
 /** A shrunk scenario: what is left of it, and how to run it. */
 export function shrunkText(
-  { options, result, runs }: Shrunk,
+  { options, result, runs, cutShort }: Shrunk,
   choices: Choices,
 ): string {
   const { onlyFaults, onlyOperations } = options;
   const left = result.faults.filter((_, i) => onlyFaults?.includes(i) ?? true);
   const asked = result.history.filter(({ final, probe }) => !final && !probe);
   return [
-    `Shrunk in ${runs} runs to ${plural(options.nodes!, "node")}, ${
-      plural(left.length, "fault")
-    }, ${plural(asked.length, "operation")}:`,
+    `Shrunk in ${plural(runs, "run")} to ${sizeText(options, result)}${
+      cutShort === undefined
+        ? ""
+        : `, but cut short, at ${cutShort}: there may be less (see --shrink-seconds)`
+    }:`,
     ...left.map((fault) => `  ${faultText(fault)}`),
     ...asked.slice(0, 20).map(({ f, key, value, node, process, invokedAt }) =>
       `  ${invokedAt} ms: ${process} asks ${node}: ${f}${part(key)}${
@@ -220,16 +280,49 @@ export function shrunkText(
       }`
     ),
     ...asked.length > 20 ? [`  and ${asked.length - 20} more`] : [],
-    `  ${violationText(result.violations[0]!).replace("\n", "\n  ")}`,
+    ...result.violations.map((violation) =>
+      `  ${violationText(violation).replace("\n", "\n  ")}`
+    ),
     `Run it: ${
       command({ ...choices, nodes: options.nodes, onlyFaults, onlyOperations })
     }`,
   ].join("\n");
 }
 
-/** A number of things. */
-export function plural(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? "" : "s"}`;
+/** The nodes' log: what is shown as it comes, and what went wrong in a run that fails. */
+export class NodesLog {
+  readonly #level: LogLevel | undefined;
+  /** By their texts: errors, each where it came first, and where it was thrown. */
+  readonly #errors: Map<string, string> = new Map();
+  /** The error whose stack may come next. */
+  #thrown: string | undefined;
+
+  /** @param level The least important level that is shown; without one nothing is. */
+  constructor(level: LogLevel | undefined) {
+    this.#level = level;
+  }
+
+  add({ atMs, node, level, text }: LogEntry): void {
+    const rank = LOG_LEVELS.indexOf(level);
+    if (this.#level && rank <= LOG_LEVELS.indexOf(this.#level)) {
+      console.error(`${atMs} ms ${node} ${level}: ${text}`);
+    }
+    const thrown = this.#thrown;
+    this.#thrown = undefined;
+    if (level === "debug" && thrown !== undefined) {
+      const places = framesOf(text).map((frame) => `\n${frame}`).join("");
+      this.#errors.set(thrown, this.#errors.get(thrown) + places);
+    }
+    if (level !== "error" || text.endsWith(PLANNED)) return;
+    if (this.#errors.has(text)) return;
+    this.#errors.set(text, `${node} at ${atMs} ms: ${text}`);
+    this.#thrown = text;
+  }
+
+  /** What went wrong in the nodes' own code; each error once, the first five of them. */
+  errors(): string[] {
+    return [...this.#errors.values()].slice(0, 5);
+  }
 }
 
 function part(value: unknown): string {

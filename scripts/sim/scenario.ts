@@ -13,7 +13,8 @@ import {
   type Workload,
 } from "../../lib/sim/mod.ts";
 import { latenciesOf } from "../../lib/sim/judges/metrics.ts";
-import { SCENARIOS } from "./nodes.ts";
+import { load, type NodeModule } from "./load.ts";
+import { LONG_MESSAGES, SCENARIOS } from "./nodes.ts";
 
 /** What was asked for; the seed chooses the rest. */
 export interface Choices {
@@ -59,28 +60,6 @@ export interface SeedResult extends
   faults: readonly FaultKind[];
   /** What `metrics` sums up: latencies in ms. */
   latencies: Record<string, number[]>;
-}
-
-/** What a module says of a node. */
-interface NodeModule {
-  setUp: SimulationOptions["setUp"];
-  /** What to ask for, unless that was said. */
-  workload: string | undefined;
-}
-
-/**
- * Loads a module that sets a node up: by its export `setUp`, or else its default
- * export.
- *
- * @throws {Error} It has no such function, or can't be loaded.
- */
-async function load(node: string): Promise<NodeModule> {
-  const module = await import(new URL(node, `file://${Deno.cwd()}/`).href);
-  const setUp = module.setUp ?? module.default;
-  if (typeof setUp === "function") return { setUp, workload: module.workload };
-  throw new Error(
-    `${node} must export a function 'setUp', or one by default: (node) => { node.on(…) }`,
-  );
 }
 
 /**
@@ -132,7 +111,7 @@ export async function plan(choices: Choices): Promise<Planned> {
   const random = new Random(choices.seed, "scenario");
   const chosen = random.pick(Object.keys(SCENARIOS));
   // So many RPCs at once, with replies that come as they expire, that the table
-  // has several segments, and a reap many slices.
+  // has several segments, some of which are merged, and a reap many slices.
   const many = random.chance(0.02);
   const node = choices.node === undefined
     ? undefined
@@ -142,13 +121,14 @@ export async function plan(choices: Choices): Promise<Planned> {
       ? many ? "callbacks" : chosen
       : workloadFor(choices.node!, node));
   const scenario = SCENARIOS[workload]!;
-  const nodes = 1 + random.int(5);
+  const chosenNodes = 1 + random.int(5);
+  const nodes = many ? Math.ceil(chosenNodes / 3) : chosenNodes;
   const few = 20 + random.int(131);
   const operations = many ? 3000 : random.chance(0.1) ? 1000 : few;
   const burst = many ? operations : random.pick([1, 1, 1, 30, 200]);
   const latency: Latency = {
     distribution: random.pick(["constant", "uniform", "exponential"]),
-    meanMs: random.pick(many ? [20, 100] : [0, 1, 5, 20, 100]),
+    meanMs: random.pick(many ? [20, 50, 100] : [0, 1, 5, 20, 100]),
   };
   const patientMs = random.pick(many ? [100] : [100, 500, 2000, 2000.5]);
   const reapIntervalMs = random.chance(0.2) ? 500 : undefined;
@@ -166,10 +146,11 @@ export async function plan(choices: Choices): Promise<Planned> {
     scenario.faults.filter((kind) =>
       random.chance(0.4) || (many && kind === "busy")
     );
+  const maxMessageBytes = LONG_MESSAGES[workload] ?? 1024;
   const bytes: BytesOptions = {
     lines: () => new TextLineStream(),
     maxLineBytes: 70_000,
-    maxOutputBytes: random.pick([scenario.maxMessageBytes * 2, 524_288]),
+    maxOutputBytes: random.pick([maxMessageBytes * 2, 524_288]),
   };
   const asBytes = random.chance(many ? 0.6 : 0.25);
   const topology = random.pick(TOPOLOGY_SHAPES);
@@ -180,7 +161,7 @@ export async function plan(choices: Choices): Promise<Planned> {
       seed: choices.seed,
       setUp: node?.setUp ?? scenario.setUp,
       workload: withoutSome(scenario.workload, choices.seed),
-      nodes: choices.nodes ?? nodes,
+      nodes: choices.nodes ?? Math.max(nodes, choices.needs ?? 1),
       ...choices.needs === undefined ? {} : { needs: choices.needs },
       operations: choices.operations ?? operations,
       burst,
@@ -199,22 +180,42 @@ export async function plan(choices: Choices): Promise<Planned> {
 /**
  * Runs a simulation, twice where that was asked for.
  *
- * @param onTrace Handed the trace of the first run, line by line.
+ * @param told Handed the trace and the nodes' log of the first run.
  */
 export async function runPlanned(
   { options }: Planned,
   { twice = false }: Choices,
-  onTrace: (line: string) => void = () => {},
+  told: Pick<SimulationOptions, "onTrace" | "onLog"> = {},
 ): Promise<SimulationResult> {
-  const result = await new Simulation({ ...options, onTrace }).run();
+  const first: string[] = [];
+  const result = await new Simulation({
+    ...options,
+    ...told,
+    onTrace(line) {
+      if (twice) first.push(line);
+      told.onTrace?.(line);
+    },
+  }).run();
   if (!twice) return result;
-  const { hash } = await new Simulation(options).run();
-  if (hash === result.hash) return result;
+  let event = 0;
+  let other: string | undefined;
+  const again = await new Simulation({
+    ...options,
+    onTrace(line) {
+      if (other !== undefined) return;
+      if (line === first[event]) event++;
+      else other = line;
+    },
+  }).run();
+  if (again.hash === result.hash) return result;
+  const one = first[event];
   const violation = {
     check: "repeatable",
-    text: `run twice, the hashes are ${result.hash} and ${hash}`,
-    event: result.events,
-    atMs: result.simulatedMs,
+    text: `run twice, the traces differ from event ${event} on:\n  first  ${
+      one ?? "nothing more"
+    }\n  second ${other ?? "nothing more"}`,
+    event,
+    atMs: JSON.parse((one ?? other)!).t,
   };
   return {
     ...result,

@@ -1,5 +1,6 @@
 /** What must hold of the histories of sets, counters, ids and echoes. */
 import type { Finding, HistoryEntry } from "./history.ts";
+import { plural } from "../../plural.ts";
 import { canonical } from "../world/services.ts";
 
 /** How many different sums of a counter are kept apart. */
@@ -41,9 +42,24 @@ function finalReads(history: readonly HistoryEntry[]): HistoryEntry[] {
   return history.filter(({ final, status }) => final && status === "ok");
 }
 
-/** What is wrong at the end is told first. */
-function finalFirst(history: readonly HistoryEntry[]): HistoryEntry[] {
-  return [...finalReads(history), ...history.filter(({ final }) => !final)];
+/** The adds that may have happened. */
+function addsOf(history: readonly HistoryEntry[]): HistoryEntry[] {
+  return history.filter(({ f, status }) => f === "add" && status !== "fail");
+}
+
+/** The reads that were answered, each with how it is called; what is wrong at the end is told first. */
+function readsOf(
+  history: readonly HistoryEntry[],
+): { read: HistoryEntry; what: string }[] {
+  const others = history.filter(({ final }) => !final);
+  return [...finalReads(history), ...others]
+    .filter(({ f, status }) => f === "read" && status === "ok")
+    .map((read) => ({
+      read,
+      what: read.final
+        ? `${read.node}'s final read`
+        : `operation ${read.index}, a read of ${read.node},`,
+    }));
 }
 
 function unread(check: string): Finding[] {
@@ -78,9 +94,7 @@ export function checkSet(
   history: readonly HistoryEntry[],
   options: ReadOptions = {},
 ): Finding[] {
-  const adds = history.filter(({ f, status }) =>
-    f === "add" && status !== "fail"
-  );
+  const adds = addsOf(history);
   const triedAt = new Map<string, number>();
   const added = new Set<string>();
   for (const { value, status, invokedAt } of adds) {
@@ -90,12 +104,8 @@ export function checkSet(
   }
   const ownOf = ownAdds(adds, options);
   const problems: string[] = [];
-  for (const read of finalFirst(history)) {
-    if (read.f !== "read" || read.status !== "ok") continue;
-    const { result, final, index, node, completedAt } = read;
-    const what = final
-      ? `${node}'s final read`
-      : `operation ${index}, a read of ${node},`;
+  for (const { read, what } of readsOf(history)) {
+    const { result, final, node, completedAt } = read;
     if (!Array.isArray(result)) {
       problems.push(`${what} says ${canonical(result)}, which is no list`);
       continue;
@@ -149,18 +159,12 @@ export function checkCounter(
   history: readonly HistoryEntry[],
   options: ReadOptions = {},
 ): Finding[] {
-  const adds = history.filter(({ f, status }) =>
-    f === "add" && status !== "fail"
-  );
+  const adds = addsOf(history);
   const ownOf = ownAdds(adds, options);
   const sums = possibleSums(adds);
   const problems: string[] = [];
-  for (const read of finalFirst(history)) {
-    if (read.f !== "read" || read.status !== "ok") continue;
-    const { result, final, index, node, completedAt } = read;
-    const what = final
-      ? `${node}'s final read`
-      : `operation ${index}, a read of ${node},`;
+  for (const { read, what } of readsOf(history)) {
+    const { result, final, completedAt } = read;
     if (!Number.isSafeInteger(result)) {
       problems.push(
         `${what} says ${canonical(result)}, which is no whole number`,
@@ -203,11 +207,7 @@ export function checkCounter(
   }
   const { length } = finalReads(history);
   if (length === 0) return unread("counter");
-  return finding(
-    "counter",
-    [],
-    `${length} final ${length === 1 ? "read" : "reads"}`,
-  );
+  return finding("counter", [], plural(length, "final read"));
 }
 
 /** All that adds may have made; `undefined` where that is too much. */

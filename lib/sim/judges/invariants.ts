@@ -174,6 +174,12 @@ export class RpcAccount {
     return false;
   }
 
+  /** Whether a reap is under way: something is pending that was due when the last one began. */
+  get reaps(): boolean {
+    return [...this.#pending.values()]
+      .some(({ deadline }) => deadline <= this.#reapBeganAt);
+  }
+
   /** Whether no further RPC may be registered now. */
   get full(): boolean {
     return this.#pending.size >= this.#limits.maxPending;
@@ -324,9 +330,7 @@ export class RpcAccount {
   /** The node is about to wait until its input has been handled, before it reaps. */
   waitsForInput(): void {
     const now = this.#process.now();
-    const goesOn = [...this.#pending.values()]
-      .some(({ deadline }) => deadline <= this.#reapBeganAt);
-    if (!goesOn) this.#reapBeganAt = now;
+    if (!this.reaps) this.#reapBeganAt = now;
     const waitedMs = now - this.#reapBeganAt;
     if (waitedMs > this.#limits.inputGraceMs + 1) {
       this.#violated(

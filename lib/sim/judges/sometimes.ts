@@ -12,6 +12,8 @@ export const SOMETIMES = {
   "unknown reply":
     "a reply comes to nothing known, as to the process before a restart",
   "reap cut by its slice": "a reap ends with more callbacks due",
+  "table merged while reaping":
+    "two sparse parts of the table of RPCs become one while a reap is under way",
   "pause across a deadline": "a node stands still while a deadline passes",
   "crash with RPCs pending": "a process ends while RPCs are pending",
   "full table": "an RPC is refused as too many are pending",

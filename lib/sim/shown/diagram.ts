@@ -1,5 +1,6 @@
 /** A space-time diagram of a simulation, drawn from its trace. */
 import { isDefinite } from "../../errors.ts";
+import { show } from "../../message.ts";
 import { describeFault, type Fault } from "../world/fault.ts";
 
 /** An event of a trace. */
@@ -83,13 +84,13 @@ export interface DiagramOptions {
    */
   fromMs?: number | undefined;
   /**
-   * Until which time, in ms.
+   * Until which time, in ms; no earlier than `fromMs`.
    *
    * @default {Infinity}
    */
   toMs?: number | undefined;
   /**
-   * The ids of the clients, nodes and services that are drawn.
+   * The ids of the clients, nodes and services that are drawn, each of which is in the trace.
    *
    * @default all
    */
@@ -127,6 +128,7 @@ export interface DiagramOptions {
  *
  * @param trace The lines of a trace.
  * @param options What of it is drawn.
+ * @throws {RangeError} An option is out of range.
  */
 export function diagram(
   trace: Iterable<string>,
@@ -141,6 +143,7 @@ export function diagram(
  * @param trace The lines of a trace.
  * @param options What of it is drawn.
  * @returns Each page's SVG, at least one.
+ * @throws {RangeError} An option is out of range.
  */
 export function diagrams(
   trace: Iterable<string>,
@@ -167,6 +170,11 @@ class Drawing {
 
   constructor(events: TraceEvent[], options: DiagramOptions) {
     const { fromMs = 0, toMs = Infinity, lanes } = options;
+    if (!(fromMs >= 0 && toMs >= fromMs)) {
+      throw new RangeError(
+        `'fromMs' must be from 0, and no later than 'toMs': current values are ${fromMs} and ${toMs}`,
+      );
+    }
     this.#window = { fromMs, toMs };
     this.#events = events.filter(({ e }) => e !== "complete");
     const messages =
@@ -260,6 +268,14 @@ class Drawing {
       ...[...nodes].sort(byNumber),
       ...rest.filter((id) => !isClient(id)).sort(),
     ];
+    const unknown = wanted?.find((id) => !lanes.includes(id));
+    if (unknown !== undefined) {
+      throw new RangeError(
+        `'lanes' has ${show(unknown)}, but in the trace are ${
+          lanes.join(", ")
+        }`,
+      );
+    }
     const drawn = lanes.filter((id) => wanted?.includes(id) ?? true);
     drawn.forEach((id, i) => this.#lanes.set(id, LEFT + i * LANE_GAP + 50));
   }

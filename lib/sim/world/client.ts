@@ -3,6 +3,7 @@ import { isDefinite } from "../../errors.ts";
 import type { Body, Message } from "../../message.ts";
 import type { HistoryEntry, Operation } from "../judges/history.ts";
 import type { Workload } from "../judges/workload.ts";
+import { type HandledRequest, silenceOf } from "./observed_node.ts";
 
 /** What a client has of the world around it. */
 export interface ClientWorld {
@@ -56,6 +57,8 @@ export class Client {
   readonly #timeoutUs: number;
   readonly #waiting: PlannedOperation[] = [];
   #current: HistoryEntry | undefined;
+  /** Why what it asks now may never be answered, where it is known; "" where the node has replied. */
+  #silence: string | undefined;
   /** By `msg_id`: what was asked. */
   readonly #asked: Map<number, Asked> = new Map();
   #cancelTimeout: () => void = () => {};
@@ -114,6 +117,18 @@ export class Client {
   }
 
   /**
+   * A handler of a request of its has returned nothing, or the node has replied by itself.
+   *
+   * @param request The request.
+   * @param replies Whether the node has replied.
+   */
+  handled(request: HandledRequest, replies: boolean): void {
+    if (request.msgId !== this.#msgId) return;
+    if (replies) this.#silence = "";
+    else this.#silence ??= silenceOf(request);
+  }
+
+  /**
    * Takes in a message.
    *
    * @param message Most likely the answer; anything else is passed over.
@@ -164,11 +179,12 @@ export class Client {
       incarnation: this.#world.incarnation(node),
     };
     this.#current = entry;
+    this.#silence = undefined;
     const msgId = ++this.#msgId;
     this.#asked.set(msgId, { node, index, answer: undefined, twice: false });
     this.#world.recorded(entry);
     this.#cancelTimeout = this.#world.schedule(now + this.#timeoutUs, () => {
-      entry.error = "no answer";
+      entry.error = `no answer${this.#silence ? `: ${this.#silence}` : ""}`;
       this.#end(entry, "info");
     });
     const request = this.#workload.request(operation);

@@ -147,7 +147,8 @@ export const FAULT_KINDS: readonly FaultKind[] = [
 /** How long, at most, a process is down that is started again at once. */
 const QUICK_RESTART_MS = 50;
 
-const SHAPES: readonly PartitionShape[] = [
+/** All ways to cut a cluster. */
+export const SHAPES: readonly PartitionShape[] = [
   "halves",
   "majorities-ring",
   "one-way",

@@ -7,10 +7,12 @@ import { isThenable } from "../../guard.ts";
 import { decode } from "../../message.ts";
 import type {
   AnyNode,
+  LogLevel,
   NodeOptions,
   RpcOptions,
   Transport,
 } from "../../node.ts";
+import { plural } from "../../plural.ts";
 import { serveOn } from "../../stdio/serve.ts";
 import {
   type Invariant,
@@ -18,7 +20,11 @@ import {
   RpcAccount,
 } from "../judges/invariants.ts";
 import { type Envelope, Opener } from "./envelope.ts";
-import { type NodeObserver, saysFull } from "./observed_node.ts";
+import {
+  type HandledRequest,
+  type NodeObserver,
+  saysFull,
+} from "./observed_node.ts";
 import { type BytesOptions, type Ending, ENDINGS, Pipes } from "./pipes.ts";
 import type { Random } from "../random.ts";
 import type { Sometimes } from "../judges/sometimes.ts";
@@ -45,6 +51,10 @@ export interface HostWorld {
   counted(what: "rpcs" | "replied" | "reaped" | "cancelled"): void;
   /** Counts something that happens only sometimes. */
   happened(what: Sometimes): void;
+  /** A handler has returned nothing (false), or its node has replied otherwise (true). */
+  handled(request: HandledRequest, replies: boolean): void;
+  /** A node has logged something; `undefined` where nobody wants to know. */
+  logged: ((level: LogLevel, text: string) => void) | undefined;
   /** An invariant is broken. */
   violated(invariant: Invariant, text: string, node: string): void;
 }
@@ -156,6 +166,7 @@ export class Host implements NodeObserver {
         firstMsgId,
         clock: this.#clock(),
         onReap: this.#onReap(),
+        ...this.#log(),
       },
       this,
       this,
@@ -321,7 +332,9 @@ export class Host implements NodeObserver {
     if (what === undefined) return undefined;
     const others = this.#unfinished.size - 1;
     return `${what}, has not ended when all is quiet${
-      others > 0 ? ` (nor have ${others} others)` : ""
+      others > 0
+        ? ` (nor ${others === 1 ? "has" : "have"} ${plural(others, "other")})`
+        : ""
     }: it waits for something real, such as a timer or a fetch, which does not happen here, or for something that never comes`;
   }
 
@@ -398,15 +411,33 @@ export class Host implements NodeObserver {
    *
    * @param result What it returned: a promise must settle.
    * @param what Says what it is.
+   * @param settled Handed what a promise resolves with, or else the result.
    */
-  returned(result: unknown, what: () => string): void {
-    if (!isThenable(result)) return;
+  returned(
+    result: unknown,
+    what: () => string,
+    settled: (value: unknown) => void = () => {},
+  ): void {
+    if (!isThenable(result)) return settled(result);
     this.#world.goesOn();
     if (!(result instanceof Promise)) return; // to look at others may change them
     const unfinished = this.#unfinished;
     const ended = () => void unfinished.delete(result);
     unfinished.set(result, `${what()} at ${this.#world.nowUs() / 1000} ms`);
-    result.then(ended, ended);
+    result.then((value) => {
+      ended();
+      settled(value);
+    }, ended);
+  }
+
+  /**
+   * A handler has returned nothing, or the node has replied otherwise.
+   *
+   * @param request What it was asked.
+   * @param replies Whether it has replied.
+   */
+  handled(request: HandledRequest, replies: boolean): void {
+    this.#world.handled(request, replies);
   }
 
   /**
@@ -444,6 +475,13 @@ export class Host implements NodeObserver {
     this.#account.closing();
   }
 
+  /** Two parts of the node's table of pending RPCs have become one. */
+  merged(): void {
+    if (this.#account.reaps) {
+      this.#world.happened("table merged while reaping");
+    }
+  }
+
   #newAccount(firstMsgId: number): RpcAccount {
     const { maxPending = 1_000_000, reapIntervalMs = 0, inputGraceMs = 2000 } =
       this.#options.nodeOptions;
@@ -475,6 +513,19 @@ export class Host implements NodeObserver {
     return (report) => {
       if (incarnation === this.incarnation) this.#account.reported(report);
       this.#options.nodeOptions.onReap?.(report);
+    };
+  }
+
+  /** The node's `log`, where somebody wants to know what it says. */
+  #log(): Pick<NodeOptions, "log"> {
+    const { logged } = this.#world;
+    const { log } = this.#options.nodeOptions;
+    if (logged === undefined) return {};
+    return {
+      log: (level, text) => {
+        logged(level, text);
+        return log?.(level, text);
+      },
     };
   }
 

@@ -9,6 +9,13 @@ export interface Latency {
   meanMs: number;
 }
 
+/** All distributions. */
+export const DISTRIBUTIONS: readonly Latency["distribution"][] = [
+  "constant",
+  "uniform",
+  "exponential",
+];
+
 /**
  * One latency, in whole µs.
  *

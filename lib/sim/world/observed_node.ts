@@ -6,10 +6,12 @@ import type {
   HandlerResult,
   Node,
   NodeOptions,
+  ReplyBody,
   RpcOptions,
   SendBody,
 } from "../../node.ts";
 import type { RpcCallback } from "../../pending_rpcs.ts";
+import type { BodyIds } from "../../protocol.ts";
 import { watching } from "./listeners.ts";
 
 /** Told what an observed node is doing. */
@@ -44,8 +46,20 @@ export interface NodeObserver {
    *
    * @param result What it returned.
    * @param what Says what it is.
+   * @param settled Handed what a promise resolves with, or else the result.
    */
-  returned(result: unknown, what: () => string): void;
+  returned(
+    result: unknown,
+    what: () => string,
+    settled?: (value: unknown) => void,
+  ): void;
+  /**
+   * A handler has returned nothing, or the node has replied otherwise than by a handler's result.
+   *
+   * @param request What it was asked.
+   * @param replies Whether it has replied.
+   */
+  handled(request: HandledRequest, replies: boolean): void;
   /**
    * Periodic work was begun or ended.
    *
@@ -64,6 +78,27 @@ export interface NodeObserver {
   ticks(): boolean;
   /** The node is closing. */
   closing(): void;
+  /** Two parts of the node's table of pending RPCs have become one. */
+  merged(): void;
+}
+
+/** A request that a node has handled. */
+export interface HandledRequest {
+  /** Who asked. */
+  src: string;
+  /** What for. */
+  type: string;
+  /** The request's `msg_id`. */
+  msgId: number | undefined;
+}
+
+/**
+ * Why there is no reply to a request whose handler has returned.
+ *
+ * @param request The request.
+ */
+export function silenceOf({ type }: HandledRequest): string {
+  return `its handler of ${JSON.stringify(type)} returned nothing`;
 }
 
 /** Thrown by callbacks on behalf of the fault "throw". */
@@ -90,16 +125,28 @@ export function observed(
 
     override on<B = Body>(type: string, handler: Handler<B>): void {
       super.on<B>(type, (request: Message<B & Body>, limits) => {
+        const asked = handled(request); // before the handler may change it
         const result = handler(request, limits);
         this.#observer.returned(
           result,
           () =>
             `the handler of ${
               JSON.stringify(type)
-            }, asked by ${request.src} in its message ${request.body.msg_id}`,
+            }, asked by ${asked.src} in its message ${asked.msgId}`,
+          (value) => {
+            if (value === undefined) this.#observer.handled(asked, false);
+          },
         );
         return result as HandlerResult;
       });
+    }
+
+    override reply(
+      request: Message<{ type: string } & BodyIds>,
+      body: ReplyBody,
+    ): void {
+      super.reply(request, body);
+      this.#observer.handled(handled(request), true);
     }
 
     override every(ms: number, fn: () => unknown): () => void {
@@ -136,6 +183,10 @@ export function observed(
         cancel();
         end();
       };
+    }
+
+    protected override tableMerged(): void {
+      this.#observer.merged();
     }
 
     override close(graceMs?: number): Promise<void> {
@@ -226,6 +277,12 @@ export function observed(
       return id;
     }
   };
+}
+
+function handled(
+  { src, body: { type, msg_id } }: Message<{ type: string } & BodyIds>,
+): HandledRequest {
+  return { src, type, msgId: msg_id ?? undefined };
 }
 
 /**

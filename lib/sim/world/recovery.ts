@@ -1,4 +1,5 @@
 /** Whether nodes make progress once faults are over. */
+import { plural } from "../../plural.ts";
 import type { HistoryEntry, Operation } from "../judges/history.ts";
 
 /** What a recovery has of the world around it. */
@@ -76,13 +77,16 @@ export class Recovery {
     return [...this.#probes].flatMap(([node, operations]) => {
       const { succeeded, tries, last } = this.#progress.get(node)!;
       if (succeeded >= operations.length) return [];
-      const f = last?.f ?? operations[succeeded]!.f;
+      const what = last
+        ? `of ${
+          plural(tries, "operation")
+        } tried the last was ${last.f}, operation ${last.index}: ${
+          last.error ?? "it succeeded; the next has no answer yet"
+        }`
+        : `${operations[0]!.f} was tried, and has not been answered yet`;
       return [{
         node,
-        text:
-          `${node} makes no progress after the faults: ${tries} operations were tried, the last was ${f}, operation ${last?.index}: ${
-            last?.error ?? "no answer yet"
-          }`,
+        text: `${node} makes no progress after the faults: ${what}`,
       }];
     });
   }

@@ -1,6 +1,7 @@
 /** What nodes are asked before clients ask anything. */
 import type { Message } from "../../message.ts";
 import type { SendBody } from "../../node.ts";
+import { type HandledRequest, silenceOf } from "./observed_node.ts";
 
 /** The id that sends `init` and what else sets a node up. */
 export const SET_UP_CLIENT = "c0";
@@ -21,6 +22,8 @@ interface Progress {
   answered: number;
   /** The `msg_id` of the one that it is to answer next. */
   msgId: number;
+  /** Why it may never answer that, where it is known. */
+  silence: string | undefined;
 }
 
 /**
@@ -54,7 +57,10 @@ export class SetUp {
       ...prepare === undefined ? [] : [() => prepare],
     ];
     this.#progress = new Map(
-      nodeIds.map((node) => [node, { answered: 0, msgId: 0 }]),
+      nodeIds.map((node) => [
+        node,
+        { answered: 0, msgId: 0, silence: undefined },
+      ]),
     );
   }
 
@@ -69,11 +75,31 @@ export class SetUp {
   }
 
   /**
-   * What a node has yet to answer, such as "init"; `undefined` when it is ready.
+   * What a node has not done yet, in words; `undefined` when it is ready.
    *
    * @param node The node.
    */
   missing(node: string): string | undefined {
+    const type = this.#asked(node);
+    const { silence } = this.#progress.get(node)!;
+    return type && `has not answered "${type}"${silence ? `: ${silence}` : ""}`;
+  }
+
+  /**
+   * A node's handler has returned nothing, or the node has replied by itself.
+   *
+   * @param node The node.
+   * @param request What it was asked.
+   * @param replies Whether it has replied.
+   */
+  handled(node: string, request: HandledRequest, replies: boolean): void {
+    const progress = this.#progress.get(node)!;
+    if (request.msgId !== progress.msgId) return;
+    progress.silence = replies ? undefined : silenceOf(request);
+  }
+
+  /** What a node has yet to answer, such as "init"; `undefined` when it is ready. */
+  #asked(node: string): string | undefined {
     return this.#requests[this.#progress.get(node)!.answered]?.(node).type;
   }
 
@@ -95,7 +121,7 @@ export class SetUp {
   receive({ src, body }: Message): void {
     const progress = this.#progress.get(src);
     if (progress === undefined || body.in_reply_to !== progress.msgId) return;
-    const type = this.missing(src);
+    const type = this.#asked(src);
     if (type === undefined) return;
     if (body.type === "error") {
       return this.#world.failed(
@@ -129,6 +155,7 @@ export class SetUp {
     const request = this.#requests[progress.answered]?.(node);
     if (request === undefined) return;
     progress.msgId = this.#nextId++;
+    progress.silence = undefined;
     const body = { ...request, msg_id: progress.msgId };
     this.#world.request({ src: SET_UP_CLIENT, dest: node, body });
   }
