@@ -550,7 +550,8 @@ export class Node<Handled = Untyped, Asked = Handled> {
   ): number;
   send(dest: string, body: SendBody): number {
     const msg_id = this.#nextMsgId++;
-    const sent = { ...body, msg_id };
+    const sent = copyOf(body) as SendBody & { msg_id: number };
+    sent.msg_id = msg_id;
     dropNullIds(sent);
     this.#transmit(this.nodeId, dest, sent);
     return msg_id;
@@ -1033,12 +1034,11 @@ export class Node<Handled = Untyped, Asked = Handled> {
   #reply({ src, dest, type, msgId }: Origin, body: ReplyBody): void {
     checkReplyBody(body);
     if (msgId === undefined) return;
-    this.#transmit(this.#nodeId ?? dest, src, {
-      ...body, // first: V8 copies ten times as fast into an object that is still empty
-      type: body.type ?? `${type}_ok`,
-      in_reply_to: msgId,
-      msg_id: this.#nextMsgId++,
-    });
+    const reply = copyOf(body) as SendBody & { msg_id: number };
+    reply.type = body.type ?? `${type}_ok`;
+    reply.in_reply_to = msgId;
+    reply.msg_id = this.#nextMsgId++;
+    this.#transmit(this.#nodeId ?? dest, src, reply);
   }
 
   #init(message: Message): void {
@@ -1173,6 +1173,17 @@ function checkReplyBody(body: unknown): void {
     `Cannot reply with ${shown}: a reply's body is an object with fields, such as { value: 1 }`,
   );
 }
+
+/**
+ * A copy to add fields to: by spreading, but in V8 before 11.7, such as that of
+ * Node.js 20, where each field that is added to such a copy takes 1 µs.
+ */
+const copyOf: <B extends object>(body: B) => B = "groupBy" in Object
+  ? (body) => ({ ...body })
+  : (body) =>
+    Object.hasOwn(body, "__proto__")
+      ? { ...body } // `assign` would not make a field of it
+      : Object.assign({}, body);
 
 function originOf(
   { src, dest, body: { type, msg_id } }: Message<{ type: string } & BodyIds>,

@@ -29,9 +29,10 @@ export interface BodyIds {
   in_reply_to?: number;
 }
 
-/** The body of a protocol's request of a type, its ids left out. */
-export type RequestBody<P, T> = T extends keyof P
-  ? P[T] extends { request: infer Fields } ? { type: T } & Fields : never
+/** The body of a protocol's request of a type, its ids left out; none where there is no protocol. */
+export type RequestBody<P, T> = IsUntyped<P> extends true ? never
+  : T extends keyof P
+    ? P[T] extends { request: infer Fields } ? { type: T } & Fields : never
   : never;
 
 /** The fields of a protocol's reply to a request of a type. */

@@ -737,6 +737,42 @@ Deno.test("the ids that are sent are the node's, whatever the body says, and the
   assertEquals(body, { type: "x", msg_id: 99, in_reply_to: 98 });
 });
 
+Deno.test("a reply and a message have all the fields that they are given, in old engines, too", async () => {
+  const { groupBy } = Object;
+  const odd = JSON.parse('{"__proto__":{"a":1},"constructor":2,"value":3}');
+  try {
+    for (const engine of ["new", "old"]) {
+      if (engine === "old") delete (Object as Json).groupBy;
+      const { Node } = await import(`../lib/node.ts?${engine}`);
+      const sent: string[] = [];
+      const node = new Node();
+      node.connect({ send: (line: string) => sent.push(line) });
+      node.on("init", () => {});
+      node.on("odd", () => odd);
+      node.on("plain", () => ({ value: 3 }));
+      for (
+        const body of [
+          { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] },
+          { type: "odd", msg_id: 2 },
+          { type: "plain", msg_id: 3 },
+        ]
+      ) node.receive(JSON.stringify({ src: "c1", dest: "n1", body }));
+      node.send("n2", { ...odd, type: "x" });
+      assertEquals(
+        sent.slice(1).map((line) => line.match(/"body":(.*)}$/)![1]),
+        [
+          `{"__proto__":{"a":1},"constructor":2,"value":3,"type":"odd_ok","in_reply_to":2,"msg_id":1}`,
+          `{"value":3,"type":"plain_ok","in_reply_to":3,"msg_id":2}`,
+          `{"__proto__":{"a":1},"constructor":2,"value":3,"type":"x","msg_id":3}`,
+        ],
+      );
+    }
+  } finally {
+    Object.groupBy = groupBy;
+  }
+  assertEquals(Object.keys(odd).length, 3); // and what it was given is not changed
+});
+
 Deno.test("a handler that returns nothing is named, once per type: to its client's log at info, of nodes' messages at debug", async () => {
   const { node, logged, receive } = setUp();
   node.on("forgot", async () => await Promise.resolve());

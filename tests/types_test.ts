@@ -250,6 +250,9 @@ Deno.test("types: asking several is typed as asking one is", () => {
       { hedgeMs: 5, isGood: ({ reply }) => reply.value !== null },
     );
     void [from.length, reply.value, reply.type.length];
+    await rpcQuorum(any, ["n2"], { type: "x" }, 1, {
+      isGood: ({ reply }) => reply.value === 1,
+    });
     for (const whichever of [any, untyped]) {
       const [of] = await rpcAll<ReadOk>(whichever, ["n2"], { type: "x", y: 1 });
       of!.reply.value.toFixed();

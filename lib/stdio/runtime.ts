@@ -54,7 +54,7 @@ export function patient(write: Output["write"]): Output {
   };
 }
 
-type Gc = (options: Record<"type" | "execution" | "flavor", string>) => void;
+type Gc = (options?: Record<"type" | "execution" | "flavor", string>) => void;
 
 /**
  * Has V8 collect all the garbage, and give back what that leaves unused: an
@@ -63,7 +63,9 @@ type Gc = (options: Record<"type" | "execution" | "flavor", string>) => void;
  */
 export async function collect(): Promise<void> {
   const gc = (globalThis as { gc?: Gc }).gc ?? await exposedGc();
-  gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  if ("groupBy" in Object) {
+    gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
+  } else gc?.(); // V8 before 11.7, as in Node.js 20: with options it collects the young generation only
 }
 
 /** V8's `gc`, in a process that was started without it. */

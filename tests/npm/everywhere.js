@@ -27,6 +27,10 @@ export async function everywhere() {
   node.connect({ send: (line) => sent.push(line) });
   const init = { type: "init", msg_id: 0, node_id: "n1", node_ids: ["n1"] };
   node.receive(JSON.stringify({ src: "c0", dest: "n1", body: init }));
+  node.on("back", ({ body }) => body); // each field, in engines old and new
+  node.receive(
+    '{"src":"c1","dest":"n1","body":{"type":"back","msg_id":1,"__proto__":{"a":1}}}',
+  );
   /** @type {unknown} */
   const error = await node.rpc("n2", { type: "lost" }).catch((error) => error);
   await node.close();
