@@ -9,7 +9,8 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 // deno-lint-ignore no-import-prefix -- not in deno.json, so that only this task downloads it
 import ts from "npm:typescript@5.9.3";
-import { plantCore } from "./mutants/core.ts";
+import { SUITES } from "./mutants/faults.ts";
+import { plantSuite } from "./mutants/suite.ts";
 import {
   copyOfProject,
   limitsOf,
@@ -47,9 +48,10 @@ Exits with 1 when fewer than ${ENOUGH} % are caught.
 
 Usage: deno task mutants [options]
 
-  --suite core plant the faults of scripts/mutants/faults.ts instead: do tests
-               catch each of them, and does simulation alone? Exits with 1 when
-               neither does, or simulation doesn't and nothing says why
+  --suite NAME plant the faults of scripts/mutants/faults.ts instead, those of
+               the core, or of the workloads: does simulation alone find each of
+               them, and do the core's tests? Exits with 1 when neither does, or
+               simulation doesn't and nothing says why
   --fault TEXT with --suite: only those whose names have this
   --limit N    how many faults to plant, of all that there are (default 150)
   --seed N     which ones (default 1)
@@ -176,10 +178,14 @@ const values = task.options({
   list: { type: "boolean" },
 });
 if (values.suite !== undefined) {
-  if (values.suite !== "core") {
-    task.usageError(`--suite must be core, not '${values.suite}'`);
+  if (!Object.hasOwn(SUITES, values.suite)) {
+    task.usageError(
+      `--suite must be one of ${
+        Object.keys(SUITES).join(", ")
+      }, not '${values.suite}'`,
+    );
   }
-  Deno.exit(await plantCore(values.fault ?? "") ? 0 : 1);
+  Deno.exit(await plantSuite(values.suite, values.fault ?? "") ? 0 : 1);
 }
 const limit = task.number("limit", values.limit, { min: 1 }) ?? 150;
 const seed = task.number("seed", values.seed, { min: 0 }) ?? 1;

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Gossip, type GossipOptions, star } from "../lib/gossip.ts";
+import { chunks, Gossip, type GossipOptions, star } from "../lib/gossip.ts";
 import type { Message } from "../lib/message.ts";
 import type { AnyNode } from "../lib/node.ts";
 import {
@@ -32,6 +32,7 @@ function gossipedSet(
       return news.length > 0 ? news : undefined;
     },
     join: (a, b) => [...a, ...b],
+    split: chunks,
     full: () => set.size > 0 ? [...set] : undefined,
     ...options,
   });
@@ -124,7 +125,7 @@ Deno.test("what is not acknowledged in time is told again, under one number, and
   assertEquals(told().length, 3);
   await ack("n1", 1);
   await test.advance(1200);
-  const again = { batch: 3, delta: [1, 3], again: true };
+  const again = { batch: 3, delta: [1, 3], urgent: true };
   assertEquals(told(), [["n1", again]]);
   gossip.add([4]);
   await tell("n1", { batch: 9, delta: [5] });
@@ -133,8 +134,8 @@ Deno.test("what is not acknowledged in time is told again, under one number, and
   await test.advance(1);
   assertEquals(told(), [["n1", { ...again, acks: [9] }]]);
   gossip.add([6]);
-  await test.advance(10_000);
-  assertEquals(told().length, 20);
+  await test.advance(2000);
+  assertEquals(told().length, 4);
   assertEquals(gossip.unacknowledged, 2);
   await ack("n1", 0); // of what is told under another number now
   assertEquals(told(), []);
@@ -148,13 +149,13 @@ Deno.test("what is not acknowledged in time is told again, under one number, and
 
 Deno.test("what was told again is acknowledged at once", async () => {
   const { test, told, tell } = setUp({}, leaf);
-  await tell("n1", { batch: 5, delta: [1], again: true });
+  await tell("n1", { batch: 5, delta: [1], urgent: true });
   await test.advance(1);
   assertEquals(told(), [["n1", { acks: [5] }]]);
   // And with it what would have waited, which then does not cut a round short.
   const hub = setUp();
   await hub.tell("n2", { batch: 5 });
-  await hub.tell("n2", { batch: 6, again: true });
+  await hub.tell("n2", { batch: 6, urgent: true });
   await hub.test.advance(1);
   assertEquals(hub.told(), [["n2", { acks: [5, 6] }]]);
   await hub.test.advance(449);
@@ -176,8 +177,8 @@ Deno.test("a node that has not been heard says hello, until it is answered", asy
   await test.advance(500);
   assertEquals(told(), [["n1", { batch: 0 }]]);
   await test.advance(1499);
-  assertEquals(told(), [["n1", { batch: 1, again: true }]]);
-  await ack("n1", 1);
+  assertEquals(told(), [["n1", { batch: 0, urgent: true }]]);
+  await ack("n1", 0);
   await test.advance(10_000);
   assertEquals([told(), gossip.unacknowledged], [[], 0]);
   const other = setUp({}, leaf);
@@ -227,7 +228,7 @@ Deno.test("who tells a node something is its neighbour; but only nodes", async (
   await test.advance(1);
   assertEquals(told(), [
     ["n1", { batch: 1, delta: [3] }],
-    ["n3", { batch: 0, delta: [1], acks: [0] }],
+    ["n3", { batch: 0, delta: [1, 3], far: true, acks: [0] }],
   ]);
   await tell("c1", { batch: 0, delta: [4], msg_id: 1 });
   const wrong = [
@@ -253,6 +254,7 @@ Deno.test("two gossips of a node, each with messages of its own; options out of 
     const [options, name] of [
       [{ ackMs: 0 }, "'ackMs'"],
       [{ retryMs: 1 }, "'retryMs / 2'"],
+      [{ maxParts: 0 }, "'maxParts'"],
     ] as const
   ) {
     assertThrows(
@@ -278,6 +280,13 @@ const maelstromBroadcast: Workload = {
   ...broadcastWorkload,
   generate: (random, index) =>
     random.chance(0.5) ? { f: "add", value: index } : { f: "read" },
+};
+
+/** The same with few reads, of which each has all. */
+const mostlyTold: Workload = {
+  ...broadcastWorkload,
+  generate: (random, index) =>
+    random.chance(0.99) ? { f: "add", value: index } : { f: "read" },
 };
 
 /** A cluster that gossips a set, and what it takes: messages and ms until all know. */
@@ -390,17 +399,253 @@ Deno.test("with two hubs news travels while one is cut off", async () => {
   assert(others > heardAt.length / 2);
 });
 
-Deno.test("what is kept stays small, however long a neighbour is away", async () => {
-  const { test, gossip } = setUp({}, leaf);
+Deno.test("what is kept, and how long a message is, stays small, however long a neighbour is away; then it is told all", async () => {
+  const { test, gossip, told, ack, tell, set } = setUp({ maxParts: 10 }, {
+    nodeId: "n2",
+    nodeIds: ["n1", "n2"],
+  });
   let most = 0;
+  let longest = 0;
+  const toNeighbour = () => {
+    const messages = told().filter(([dest]) => dest === "n1")
+      .map(([, body]) => body as { batch?: number; delta?: number[] });
+    for (const { delta = [] } of messages) {
+      longest = Math.max(longest, delta.length);
+    }
+    return messages;
+  };
   for (let element = 0; element < 10_000; element++) {
     gossip.add([element]);
     await test.advance(20);
     most = Math.max(most, gossip.unacknowledged);
-    test.sent();
+    if (element % 100 === 0) toNeighbour();
   }
   assert(most <= 62, `${most}`); // those of 1.2 s
-  assertEquals(gossip.unacknowledged, 2);
+  assertEquals(longest, 10);
+  const known = new Set<number>();
+  for (let silent = 0; silent < 3; silent++) {
+    for (const { batch, delta = [] } of toNeighbour()) {
+      if (batch === undefined) continue;
+      for (const element of delta) known.add(element);
+      await ack("n1", batch);
+      silent = 0;
+    }
+    await tell("n1", { batch: 7, delta: [10_000] }); // goes on meanwhile
+    await test.advance(1);
+    assert(gossip.unacknowledged <= 10_010 / 10);
+  }
+  assertEquals(longest, 10);
+  assertEquals(known.size, 10_000);
+  assertEquals([set.size, gossip.unacknowledged], [10_001, 0]);
+});
+
+Deno.test("a long partition: no message gets long, little is kept, and all know all within 2 s of its end", async () => {
+  const ids = ["n0", "n1", "n2", "n3", "n4"];
+  for (const cut of [ids, ids.toReversed()]) {
+    let longest = 0;
+    const gossips: Gossip<number[]>[] = [];
+    let most = 0;
+    const times: number[] = [];
+    const { violations } = await new Simulation({
+      seed: 1,
+      nodes: 5,
+      operations: 6000,
+      durationMs: 120_000,
+      workload: mostlyTold,
+      network: { latency: { distribution: "constant", meanMs: 10 } },
+      faults: [{
+        kind: "partition",
+        at: 5000,
+        until: 110_000,
+        shape: "single",
+        drops: partitionDrops("single", cut),
+      }],
+      onTrace(line) {
+        if (!line.includes('"delta"')) return;
+        const { delta } = (JSON.parse(line) as Message).body;
+        longest = Math.max(
+          longest,
+          (delta as number[] | undefined ?? []).length,
+        );
+      },
+      setUp(node, { wallNow }) {
+        const { set, gossip } = gossipedSet(node, { maxParts: 20 }, () => {
+          times.push(wallNow());
+        });
+        gossips.push(gossip);
+        node.on<{ message: number }>("broadcast", ({ body }) => {
+          gossip.add([body.message]);
+          if (wallNow() < 110_000) {
+            most = Math.max(most, ...gossips.map((one) => one.unacknowledged));
+          }
+          return {};
+        });
+        node.on("read", () => ({ messages: [...set] }));
+        node.on("topology", () => ({}));
+      },
+    }).run();
+    assertEquals(violations, []);
+    assert(longest <= 20, `${longest}`);
+    assert(most <= 100, `${most} pieces`); // of pieces: of each of four links those of 1.2 s, and ten
+    assertEquals(gossips.map((one) => one.unacknowledged), [0, 0, 0, 0, 0]);
+    const late = times.filter((at) => at > 112_000 && at < 119_000).length;
+    assert(late < 5 * 400, `${late} late`); // those of then, and none of before
+  }
+});
+
+Deno.test("what could not be taken in is not acknowledged, so that it is told again", async () => {
+  let fails = true;
+  const set: number[] = [];
+  const { test, tell, told } = setUp({
+    merge(delta) {
+      if (fails) throw new Error("not now");
+      set.push(...delta);
+      return delta;
+    },
+  }, leaf);
+  await tell("n1", { batch: 0, delta: [1] });
+  await test.advance(600);
+  assertEquals(told().filter(([, body]) => "acks" in (body as object)), []);
+  fails = false;
+  await tell("n1", { batch: 0, delta: [1], urgent: true });
+  await test.advance(1);
+  assertEquals(told(), [["n1", { acks: [0] }]]);
+  assertEquals(set, [1]);
+});
+
+Deno.test("the first node that answers stands in for a hub that does not, until it does", async () => {
+  const { test, gossip, told, ack, tell, epoch } = setUp({ retryMs: 1000 }, {
+    nodeId: "n3",
+  });
+  const to = (dest: string) => told().filter(([one]) => one === dest);
+  gossip.add([1]);
+  await test.advance(4000);
+  assertEquals(to("n2"), []);
+  gossip.add([2]);
+  await test.advance(500);
+  await test.advance(1);
+  assertEquals(to("n2"), [["n2", { batch: 0, delta: [1, 2] }]]);
+  await ack("n2", 0);
+  gossip.add([3]);
+  await test.advance(1);
+  assertEquals(to("n2"), [["n2", { batch: 1, delta: [3] }]]);
+  await ack("n2", 1);
+  await ack("n1", 0); // it is back
+  assertEquals(to("n1"), [["n1", { batch: 1, delta: [2, 3] }]]);
+  await ack("n1", 1);
+  await test.advance(500);
+  gossip.add([4]);
+  await test.advance(1);
+  const last = { batch: 2, delta: [4], far: true };
+  assertEquals(to("n2"), [["n2", last]]); // as long as it has not said so, too
+  await tell("n2", { acks: [2], of: epoch(), far: true });
+  gossip.add([5]);
+  await test.advance(3000);
+  assertEquals(to("n2"), []);
+});
+
+Deno.test("who stands in for nobody any more is told so with what it is acknowledged", async () => {
+  const hub = setUp({}, { nodeId: "n2" });
+  await hub.tell("n3", { batch: 0, delta: [1] });
+  hub.gossip.add([2]);
+  await hub.test.advance(1);
+  const n3 = () => hub.told().filter(([dest]) => dest === "n3");
+  assertEquals(n3(), [["n3", { batch: 0, delta: [2], far: true, acks: [0] }]]);
+  await hub.tell("n3", { acks: [0], of: hub.epoch(), far: true });
+  hub.gossip.add([3]);
+  await hub.test.advance(1000);
+  assertEquals(n3(), []);
+  await hub.tell("n3", { batch: 1, delta: [4] }); // and then again
+  await hub.test.advance(1);
+  assertEquals(n3(), [["n3", {
+    batch: 1,
+    delta: [1, 2, 3, 4],
+    far: true,
+    acks: [1],
+  }]]);
+});
+
+Deno.test("with the hub, and the one after it, down for good, all others know all of each other", async () => {
+  for (const down of [["n0"], ["n0", "n1"], ["n1"]]) {
+    const { history } = await new Simulation({
+      seed: 1,
+      nodes: 5,
+      clients: 100, // of whom some wait for those that are down
+      clientTimeoutMs: 1000,
+      operations: 3000,
+      durationMs: 30_000,
+      network: { latency: { distribution: "constant", meanMs: 20 } },
+      faults: down.map((node) => ({
+        kind: "crash" as const,
+        at: 5000,
+        until: 30_000,
+        node,
+      })),
+      workload: {
+        ...gSetWorkload,
+        generate: (_, index) =>
+          index < 2000 ? { f: "add", value: index } : { f: "read" },
+      },
+      setUp(node) {
+        const { set, gossip } = gossipedSet(node);
+        node.on<{ element: number }>("add", ({ body }) => {
+          gossip.add([body.element]);
+          return {};
+        });
+        node.on("read", () => ({ value: [...set] }));
+      },
+    }).run();
+    const isUp = ({ node }: { node: string }) => !down.includes(node);
+    const added = history.filter((entry) =>
+      entry.f === "add" && entry.status === "ok" && isUp(entry) && !entry.probe
+    );
+    const reads = history.filter(({ f, status, invokedAt }) =>
+      f === "read" && status === "ok" && invokedAt > 22_000 &&
+      invokedAt < 30_000
+    );
+    assert(
+      added.length > 1000 && reads.length > 300,
+      `${added.length} ${reads.length}`,
+    );
+    for (const { result, node } of reads) {
+      const known = new Set(result as number[]);
+      const lacks = added.filter(({ value }) => !known.has(value as number));
+      assertEquals(lacks.length, 0, `${down}: ${node}`);
+    }
+  }
+});
+
+Deno.test("once a hub is back, the messages are as few as before", async () => {
+  const count = async (until: number) => {
+    let messages = 0;
+    await new Simulation({
+      seed: 1,
+      nodes: 5,
+      operations: 2000,
+      durationMs: 40_000,
+      workload: mostlyTold,
+      network: { latency: { distribution: "constant", meanMs: 20 } },
+      faults: [{ kind: "crash", at: 5000, until, node: "n0" }],
+      onTrace(line) {
+        if (!line.includes('"send"')) return;
+        const { t, src, dest } = JSON.parse(line);
+        if (t < 30_000 || t > 40_000) return;
+        if (src.startsWith("n") && dest.startsWith("n")) messages++;
+      },
+      setUp(node) {
+        const { set, gossip } = gossipedSet(node);
+        node.on<{ message: number }>("broadcast", ({ body }) => {
+          gossip.add([body.message]);
+          return {};
+        });
+        node.on("read", () => ({ messages: [...set] }));
+        node.on("topology", () => ({}));
+      },
+    }).run();
+    return messages;
+  };
+  const [without, after] = [await count(5001), await count(20_000)];
+  assert(without > 300 && after < without * 1.1, `${without}, ${after}`);
 });
 
 Deno.test("under every fault but crashes all know all in the end", async () => {

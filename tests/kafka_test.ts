@@ -287,3 +287,42 @@ Deno.test("kafka: what is gathered for other nodes has each log once", async () 
     ],
   );
 });
+
+Deno.test("kafka: what waited for what it follows is told to all, and in pieces", async () => {
+  const test = new TestNode(kafka);
+  const tell = (src: string, from: number, to: number, entries: Pair[] = []) =>
+    test.deliver({
+      src,
+      body: {
+        type: "gossip",
+        epoch: 7,
+        batch: from,
+        delta: {
+          segments: [{ node: "n3", key: "a", from, to, entries }],
+          committed: {},
+        },
+      },
+    });
+  const told = () =>
+    test.sent().filter(({ body }) => body.delta !== undefined)
+      .map(({ dest, body }) =>
+        [
+          dest,
+          (body.delta as unknown as {
+            segments: { node: string; from: number; to: number }[];
+          }).segments.filter(({ node }) => node === "n3")
+            .map(({ from, to }) => [from, to]),
+        ] as const
+      ).filter(([, segments]) => segments.length > 0);
+  await tell("n2", 1, 3, [[2, "x"]]);
+  await tell("n3", 0, 1);
+  await test.advance(25);
+  assertEquals(told(), [["n2", [[1, 3], [0, 1]]], ["n3", [[1, 3]]]]);
+  const many = Array.from({ length: 2500 }, (_, i): Pair => [3 * i + 5, i]);
+  await tell("n3", 3, 7503, many);
+  await test.advance(25);
+  assertEquals(told(), [["n2", [[3, 3005]]], ["n2", [[3005, 6005]]], [
+    "n2",
+    [[6005, 7503]],
+  ]]);
+});

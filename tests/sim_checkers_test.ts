@@ -357,3 +357,91 @@ Deno.test("succeeded: each kind at least once; else, and without any, nothing is
     text: 'none of 1 "read" succeeded: 11: not now',
   });
 });
+
+/** Two nodes, of which n1 crashed: what it confirmed, and what was read in the end. */
+function crashed(
+  confirmed: unknown[],
+  finals: unknown[],
+  more: HistoryEntry[] = [],
+): HistoryEntry[] {
+  const first = { node: "n1", incarnation: 1 };
+  return [
+    ...confirmed.map((value) => entry("add", { value, ...first })),
+    ...more,
+    ...finals.map((result, i) =>
+      entry("read", {
+        result,
+        final: true,
+        node: `n${i + 1}`,
+        incarnation: i === 0 ? 2 : 1,
+      })
+    ),
+  ].map((one, i) => ({
+    ...one,
+    invokedAt: 10 * i,
+    completedAt: one.status === "ok" ? 10 * i + 5 : Infinity,
+  }));
+}
+
+Deno.test("set in memory: a crash may lose what nobody else is known to have heard of, and that for all", () => {
+  const n2 = { node: "n2", incarnation: 1 };
+  const histories: [string, HistoryEntry[]][] = [
+    ["pass", crashed([1, 2], [[2], [2]])],
+    ["pass", crashed([1, 2], [[], []])],
+    ["fail", crashed([1, 2], [[2], [1, 2]])], // they differ
+    ["fail", crashed([1], [[], []], [entry("read", { result: [1], ...n2 })])],
+    ["fail", crashed([], [[], []], [entry("add", { value: 1, ...n2 })])],
+    [
+      "fail",
+      crashed([], [[], []], [
+        entry("add", { value: 1, node: "n1", incarnation: 2 }),
+      ]),
+    ],
+    [
+      "pass",
+      crashed([1], [[], []], [
+        entry("read", { result: [1], node: "n1", incarnation: 1 }),
+      ]),
+    ],
+  ];
+  for (const [outcome, history] of histories) {
+    const [found] = checkSet(history, { inMemory: true });
+    assertEquals(found!.outcome, outcome, found!.text);
+  }
+});
+
+Deno.test("counter in memory: of a process that crashed is left what it had counted until some time", () => {
+  const n2 = { node: "n2", incarnation: 1 };
+  for (const sum of [0, 1, 3, 7]) { // of 1, 2 and 4
+    const [found] = checkCounter(crashed([1, 2, 4], [sum, sum]), {
+      inMemory: true,
+    });
+    assertEquals(found!.outcome, "pass", `${sum}`);
+  }
+  for (const sum of [2, 4, 5, 6, 8]) {
+    const [found] = checkCounter(crashed([1, 2, 4], [sum, sum]), {
+      inMemory: true,
+    });
+    assertEquals(found!.outcome, "fail", `${sum}`);
+  }
+  const histories: [string, HistoryEntry[]][] = [
+    ["fail", crashed([1, 2], [3, 1])], // they differ
+    ["fail", crashed([1, 2], [1, 1], [entry("read", { result: 3, ...n2 })])],
+    ["pass", crashed([1, 2], [3, 3], [entry("read", { result: 1, ...n2 })])],
+    ["fail", crashed([1], [0, 0], [entry("add", { value: 1, ...n2 })])],
+    [
+      "pass",
+      crashed([1], [1, 1], [
+        entry("add", { value: 1, ...n2 }),
+        entry(
+          "add",
+          { value: -1, node: "n1", incarnation: undefined, ...unknown },
+        ),
+      ]),
+    ],
+  ];
+  for (const [outcome, history] of histories) {
+    const [found] = checkCounter(history, { inMemory: true });
+    assertEquals(found!.outcome, outcome, found!.text);
+  }
+});

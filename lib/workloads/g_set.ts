@@ -1,6 +1,6 @@
 /** Maelstrom's `g-set`: a set that only grows. */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { Gossip, type GossipOptions } from "../gossip.ts";
+import { chunks, Gossip, type GossipOptions } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
 
 /** A set that all nodes tell each other of. */
@@ -34,6 +34,7 @@ export function gossipedSet(
       return news.length > 0 ? news : undefined;
     },
     join: (a, b) => [...a, ...b],
+    split: chunks,
     full: () => known.size > 0 ? [...known.values()] : undefined,
     ...options,
   });

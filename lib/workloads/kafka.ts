@@ -46,7 +46,7 @@
  * @module
  */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { Gossip, star } from "../gossip.ts";
+import { chunks, Gossip, star } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
 
 type Entry = readonly [offset: number, msg: unknown];
@@ -98,6 +98,12 @@ export function kafka(node: AnyNode): void {
       const segments = news.segments.flatMap((segment) =>
         logOf(segment.key).take(segment)
       );
+      for (const key of new Set(segments.map(({ key }) => key))) {
+        // Told to all, who told what it waited for included.
+        for (let held; (held = logOf(key).released()) !== undefined;) {
+          gossip.add({ segments: [held], committed: {} });
+        }
+      }
       const commits = Object.entries(news.committed).filter(([key, offset]) =>
         offset > (committed.get(key) ?? -1) && committed.set(key, offset)
       );
@@ -114,6 +120,7 @@ export function kafka(node: AnyNode): void {
       segments: joined([...a.segments, ...b.segments]),
       committed: { ...a.committed, ...b.committed },
     }),
+    split,
     full: () =>
       logs.size === 0 && committed.size === 0 ? undefined : {
         segments: [...logs].flatMap(([key, log]) => log.segments(key)),
@@ -183,25 +190,24 @@ class Log {
     return Math.max(...this.#promised.values());
   }
 
-  /** Takes in a segment, and those that waited for it; returns what was new, all that it follows being known. */
+  /** Takes in a segment, or holds it until all that it follows is known; returns what was new. */
   take(segment: Segment): Segment[] {
-    const news: Segment[] = [];
-    this.#early.push(segment);
-    for (;;) {
-      const next = this.#early.find(({ node, from }) =>
-        from <= this.promised(node)
-      );
-      if (next === undefined) break;
-      this.#early = this.#early.filter((one) => one !== next);
-      const from = this.promised(next.node);
-      if (next.to <= from) continue;
-      const entries = next.entries.filter(([offset]) => offset >= from);
-      this.#promised.set(next.node, next.to);
-      this.#rest.push(...entries);
-      news.push({ ...next, from, entries });
-    }
-    if (news.length > 0) this.#order();
-    return news;
+    const from = this.promised(segment.node);
+    if (segment.from > from) this.#early.push(segment);
+    if (segment.from > from || segment.to <= from) return [];
+    const entries = segment.entries.filter(([offset]) => offset >= from);
+    this.#promised.set(segment.node, segment.to);
+    this.#rest.push(...entries);
+    this.#order();
+    return [{ ...segment, from, entries }];
+  }
+
+  /** A segment that was held and need not be any more. */
+  released(): Segment | undefined {
+    const index = this.#early.findIndex(({ node, from }) =>
+      from <= this.promised(node)
+    );
+    return index < 0 ? undefined : this.#early.splice(index, 1)[0];
   }
 
   #order(): void {
@@ -251,6 +257,33 @@ function joined(segments: readonly Segment[]): Segment[] {
     } else last.set(part, all.push(segment) - 1);
   }
   return all;
+}
+
+/** News in pieces, of so many messages and segments each. */
+function split({ segments, committed }: News, maxParts: number): News[] {
+  const pieces = [{ segments: [] as Segment[], committed }];
+  let parts = Object.keys(committed).length;
+  for (const segment of segments.flatMap((one) => cut(one, maxParts))) {
+    parts += 1 + segment.entries.length;
+    if (parts > 1 + maxParts) {
+      pieces.push({ segments: [], committed: {} });
+      parts = 1 + segment.entries.length;
+    }
+    pieces.at(-1)!.segments.push(segment);
+  }
+  return pieces;
+}
+
+/** A segment as several, each of so many messages at the most. */
+function cut(segment: Segment, max: number): Segment[] {
+  if (segment.entries.length <= max) return [segment];
+  const pieces = chunks(segment.entries, max);
+  return pieces.map((entries, i) => ({
+    ...segment,
+    entries,
+    from: i === 0 ? segment.from : entries[0]![0],
+    to: i + 1 < pieces.length ? pieces[i + 1]![0]![0] : segment.to,
+  }));
 }
 
 function offsetsOf(type: string, offsets: unknown): [string, number][] {

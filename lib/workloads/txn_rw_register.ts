@@ -1,6 +1,6 @@
 /** Maelstrom's `txn-rw-register`: transactions that read and write registers. */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { Gossip } from "../gossip.ts";
+import { chunks, Gossip } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
 
 /** A write as nodes tell it: the later one stays, by its time, and by its writer where times are equal. */
@@ -48,6 +48,7 @@ export function txnRwRegister(node: AnyNode): void {
       ...new Map([...a, ...b].map((write) => [JSON.stringify(write[0]), write]))
         .values(),
     ],
+    split: chunks,
     full: () => registers.size > 0 ? [...registers.values()] : undefined,
   });
   node.on("txn", ({ body }) => {

@@ -1,7 +1,7 @@
 /**
- * Faults as people make them in code like this, for `deno task mutants --suite
- * core`: each as the text that it changes, so that it can be planted as long as
- * that text stands where it stood.
+ * Faults as people make them in code like this, for `deno task mutants
+ * --suite`: each as the text that it changes, so that it can be planted as long
+ * as that text stands where it stood.
  */
 
 /** A fault that can be planted. */
@@ -14,6 +14,8 @@ export interface Fault {
   changes: readonly (readonly [from: string, to: string])[];
   /** Why simulation can't find it; without this it must. */
   unseen?: string;
+  /** What clients are to ask for in the simulations; by default what each seed chooses. */
+  workload?: string;
 }
 
 /**
@@ -56,8 +58,8 @@ const CHECKERS = "lib/sim/judges/checkers.ts";
 const JUDGE =
   "a judge that says yes too often: the nodes that it judges are right";
 
-/** All faults of the suite "core". */
-export const FAULTS: readonly Fault[] = [
+/** All faults of the suite "core": the node, its callbacks, its input and output. */
+const CORE: readonly Fault[] = [
   {
     name: "the start of a line that the end of a read cuts is dropped",
     file: INBOX,
@@ -420,3 +422,245 @@ export const FAULTS: readonly Fault[] = [
     unseen: JUDGE,
   },
 ];
+
+const G_SET = { file: "lib/workloads/g_set.ts", workload: "g-set" };
+const BROADCAST = { file: "lib/workloads/broadcast.ts", workload: "broadcast" };
+const COUNTER = { file: "lib/workloads/pn_counter.ts", workload: "pn-counter" };
+const KAFKA = { file: "lib/workloads/kafka.ts", workload: "kafka" };
+const TXN = {
+  file: "lib/workloads/txn_rw_register.ts",
+  workload: "txn-rw-register",
+};
+const IDS = { file: "lib/workloads/unique_ids.ts", workload: "unique-ids" };
+const GOSSIP = { file: "lib/gossip.ts", workload: "broadcast" };
+
+/** All faults of the suite "workloads", and of what they share. */
+const WORKLOADS: readonly Fault[] = [
+  {
+    name: "of several ids two are the same",
+    ...IDS,
+    changes: [["${count++}", "${count++ >> 1}"]],
+  },
+  {
+    name: "ids of a process that restarts begin anew",
+    ...IDS,
+    changes: [["Math.floor(number * 2 ** 32).toString(36)", '""']],
+  },
+  {
+    name: "ids lack the node",
+    ...IDS,
+    changes: [[
+      "`${node.nodeId}-${life}-${count++}`",
+      "`${life.slice(0, 2)}-${count++}`",
+    ]],
+  },
+  {
+    name: "of the elements that come together one is taken in",
+    ...G_SET,
+    changes: [["delta.filter(", "delta.slice(0, 1).filter("]],
+  },
+  {
+    name: "of elements that are gathered the last stay",
+    ...G_SET,
+    changes: [["join: (a, b) => [...a, ...b],", "join: (_, b) => b,"]],
+  },
+  {
+    name: "a set that was lost in a crash is not told again",
+    ...G_SET,
+    changes: [[
+      "full: () => known.size > 0 ? [...known.values()] : undefined,",
+      "full: () => undefined,",
+    ]],
+  },
+  {
+    name: "an element that was told is told on, and not kept",
+    ...G_SET,
+    changes: [[
+      "return !known.has(key) && known.set(key, element);",
+      "return !known.has(key) && (delta.length > 1 || known.set(key, element));",
+    ]],
+  },
+  {
+    name: "from the fiftieth on messages are confirmed and dropped",
+    ...BROADCAST,
+    changes: [[
+      "    set.add(message);\n",
+      "    if (set.elements().length < 50) set.add(message);\n",
+    ]],
+  },
+  {
+    name: "a read says what the first one said",
+    ...BROADCAST,
+    changes: [[
+      'node.on("read", () => ({ messages: set.elements() }));',
+      'let read: unknown[];\n  node.on("read", () => ({ messages: read ??= set.elements() }));',
+    ]],
+  },
+  {
+    name: "a topology is not answered",
+    ...BROADCAST,
+    changes: [['"topology", () => ({})', '"topology", () => {}']],
+  },
+  {
+    name: "a process that restarts goes on with the count of the one before",
+    ...COUNTER,
+    changes: [["`${node.nodeId} ${life}`", "node.nodeId"]],
+  },
+  {
+    name: "of two counts the one that comes last stays",
+    ...COUNTER,
+    changes: [
+      [
+        "if (up <= knownUp && down <= knownDown) return false;",
+        "if (up === knownUp && down === knownDown) return false;",
+      ],
+      [
+        "[Math.max(up, knownUp), Math.max(down, knownDown)]",
+        "[up, down]",
+      ],
+    ],
+  },
+  {
+    name: "what goes down is counted with what goes up",
+    ...COUNTER,
+    changes: [[
+      "by > 0 ? [up + by, down] : [up, down - by]",
+      "[up + by, down]",
+    ]],
+  },
+  {
+    name: "of another node what is told again is added again",
+    ...COUNTER,
+    changes: [
+      [
+        "if (up <= knownUp && down <= knownDown) return false;",
+        "const isOwn = key.startsWith(`${node.nodeId} `);\n        if (up <= knownUp && down <= knownDown && isOwn) return false;",
+      ],
+      [
+        "[Math.max(up, knownUp), Math.max(down, knownDown)]",
+        "isOwn || up <= knownUp ? [Math.max(up, knownUp), Math.max(down, knownDown)] : [knownUp + up, down]",
+      ],
+    ],
+  },
+  {
+    name: "two nodes use the same offset",
+    ...KAFKA,
+    changes: [[
+      "promised +\n      (ahead < 0 ? ahead + nodeIds.length : ahead)",
+      "promised",
+    ]],
+  },
+  {
+    name: "messages are polled in the order in which they came",
+    ...KAFKA,
+    changes: [["    complete.sort(([a], [b]) => a - b);\n", ""]],
+  },
+  {
+    name: "what is not complete is polled",
+    ...KAFKA,
+    changes: [[
+      "Math.min(...this.#nodeIds.map(",
+      "Math.max(...this.#nodeIds.map(",
+    ]],
+  },
+  {
+    name: "committed offsets go back",
+    ...KAFKA,
+    changes: [[
+      "offset > (committed.get(key) ?? -1) &&",
+      "offset !== committed.get(key) &&",
+    ]],
+  },
+  {
+    name: "a message is confirmed and lost where many wait",
+    ...KAFKA,
+    changes: [[
+      "    this.#rest.push(...entries);\n",
+      "    if (this.#rest.length < 8) this.#rest.push(...entries);\n",
+    ]],
+  },
+  {
+    name: "a poll begins one too late",
+    ...KAFKA,
+    changes: [["![0] < offset) low", "![0] <= offset) low"]],
+  },
+  {
+    name: "what comes before what it follows is lost",
+    ...KAFKA,
+    changes: [[
+      "    if (segment.from > from) this.#early.push(segment);\n",
+      "",
+    ]],
+  },
+  {
+    name: "writes of a transaction are seen one by one",
+    ...TXN,
+    changes: [[
+      'if (f === "w") own.set(name, [key, value, time, writer]);',
+      'if (f === "w") gossip.add([[key, value, time++, writer]]);',
+    ]],
+  },
+  {
+    name: "of two writes the first stays",
+    ...TXN,
+    changes: [["return time > (known?.[2] ?? -1);", "return !known;"]],
+  },
+  {
+    name: "times of others don't count",
+    ...TXN,
+    changes: [["        time = Math.max(time, write[2]);\n", ""]],
+  },
+  {
+    name: "a transaction does not read what it has written",
+    ...TXN,
+    changes: [[
+      "own.get(name) ?? registers.get(name)",
+      "registers.get(name) ?? own.get(name)",
+    ]],
+  },
+  {
+    name: "of writes at the same time the one that comes last stays",
+    ...TXN,
+    changes: [["return writer > known[3];", "return writer !== known[3];"]],
+  },
+  {
+    name: "what was in flight when a neighbour went away is forgotten",
+    ...GOSSIP,
+    changes: [[
+      "    for (const { delta } of sent) if (delta !== undefined) this.queue(delta);\n",
+      "",
+    ]],
+  },
+  {
+    name: "a neighbour that has lost its memory is told nothing",
+    ...GOSSIP,
+    changes: [[
+      "this.#isBehind = this.#state.full() !== undefined;\n      this.#goOn();",
+      "this.#isBehind = false;\n      this.#goOn();",
+    ]],
+  },
+  {
+    name: "what was lost is not told again",
+    ...GOSSIP,
+    changes: [["    this.#waits = true;\n    for (", "    return;\n    for ("]],
+  },
+  {
+    name: "what is acknowledged to the life before counts",
+    ...GOSSIP,
+    changes: [["if (of === this.#epoch) link", "link"]],
+  },
+  {
+    name: "once a neighbour is back what waited is not told",
+    ...GOSSIP,
+    changes: [[
+      "if (this.#waits && this.#inFlight.size === 0) this.#goOn();",
+      "if (this.#waits && this.#inFlight.size === 0) this.#waits = false;\n    this.#news = [];",
+    ]],
+  },
+];
+
+/** All faults, by the name of their suite. */
+export const SUITES: Readonly<Record<string, readonly Fault[]>> = {
+  core: CORE,
+  workloads: WORKLOADS,
+};

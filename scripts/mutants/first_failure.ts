@@ -2,10 +2,10 @@
 import { Simulation } from "../../lib/sim/mod.ts";
 import { plan } from "../sim/scenario.ts";
 
-const seeds = Number(Deno.args[0]);
-for (let seed = 0; seed < seeds; seed++) {
+const [seeds, workload] = Deno.args;
+for (let seed = 0; seed < Number(seeds); seed++) {
   const { violations } = await new Simulation(
-    (await plan({ seed })).options,
+    (await plan({ seed, workload })).options,
   ).run();
   if (violations[0]) {
     console.log(JSON.stringify(violations[0]));

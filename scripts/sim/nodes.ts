@@ -18,6 +18,8 @@ import {
 import {
   broadcastWorkload,
   callbacksWorkload,
+  checkCounter,
+  checkSet,
   echoWorkload,
   FAULT_KINDS,
   type FaultKind,
@@ -47,12 +49,21 @@ export const LONG_MESSAGES: Readonly<Record<string, number>> = {
   kafka: 32_768,
 };
 
-/** Of nodes that keep all in memory. */
-const IN_MEMORY = FAULT_KINDS.filter((kind) => kind !== "crash");
+/**
+ * A workload of nodes that keep all in memory, and tell each other: a crash may
+ * lose what it took the only one to know it.
+ */
+function inMemory(workload: Workload, check: typeof checkSet): Workload {
+  return {
+    ...workload,
+    check: (history) => check(history, { inMemory: true }),
+  };
+}
+
 /** Of nodes that do again what they are asked again. */
 const ONCE = FAULT_KINDS.filter((kind) => kind !== "duplication");
-/** Of nodes that do both. */
-const ONCE_IN_MEMORY = IN_MEMORY.filter((kind) => kind !== "duplication");
+/** Of nodes that do so, and forget in a crash what others count on. */
+const ONCE_IN_MEMORY = ONCE.filter((kind) => kind !== "crash");
 
 /** The exercise's messages, by promises instead of callbacks. */
 function promises(node: AnyNode): void {
@@ -103,23 +114,23 @@ export const SCENARIOS: Readonly<Record<string, Scenario>> = {
   },
   "g-set": {
     setUp: gSet,
-    workload: gSetWorkload,
-    faults: IN_MEMORY,
+    workload: inMemory(gSetWorkload, checkSet),
+    faults: FAULT_KINDS,
   },
   broadcast: {
     setUp: (node) => broadcast(node),
-    workload: broadcastWorkload,
-    faults: IN_MEMORY,
+    workload: inMemory(broadcastWorkload, checkSet),
+    faults: FAULT_KINDS,
   },
   "g-counter": {
     setUp: gCounter,
-    workload: gCounterWorkload,
-    faults: ONCE_IN_MEMORY,
+    workload: inMemory(gCounterWorkload, checkCounter),
+    faults: ONCE,
   },
   "pn-counter": {
     setUp: pnCounter,
-    workload: pnCounterWorkload,
-    faults: ONCE_IN_MEMORY,
+    workload: inMemory(pnCounterWorkload, checkCounter),
+    faults: ONCE,
   },
   "txn-rw-register": {
     setUp: txnRwRegister,

@@ -1,10 +1,13 @@
 /** What must hold of the histories of sets, counters, ids and echoes. */
 import type { Finding, HistoryEntry } from "./history.ts";
 import { plural } from "../../plural.ts";
+import { Lives } from "./lives.ts";
 import { canonical } from "../world/services.ts";
 
 /** How many different sums of a counter are kept apart. */
 const MAX_SUMS = 100_000;
+/** How often sums are added up at a time. */
+const MAX_STEPS = 10_000_000;
 /** How many problems of one kind are told; the others are counted. */
 const MAX_TOLD = 5;
 
@@ -17,6 +20,15 @@ export interface ReadOptions {
    * @default {true}
    */
   ownWrites?: boolean;
+  /**
+   * Whether nodes keep all in memory, so that a crash may lose what it took the
+   * only one to know it: what a process had confirmed that crashed, unless one that
+   * never did is known to have heard of it. That is lost for all: the final reads
+   * are to be the same.
+   *
+   * @default {false}
+   */
+  inMemory?: boolean;
 }
 
 /**
@@ -102,6 +114,7 @@ export function checkSet(
     triedAt.set(element, Math.min(invokedAt, triedAt.get(element) ?? Infinity));
     if (status === "ok") added.add(element);
   }
+  if (options.inMemory) forgetLost(added, adds, history);
   const ownOf = ownAdds(adds, options);
   const problems: string[] = [];
   for (const { read, what } of readsOf(history)) {
@@ -140,10 +153,52 @@ export function checkSet(
       );
     }
   }
-  if (problems.length === 0 && finalReads(history).length === 0) {
-    return unread("set");
+  if (problems.length > 0) return finding("set", problems, "");
+  const finals = finalReads(history);
+  if (finals.length === 0) return unread("set");
+  const text = `${added.size} elements in every final read`;
+  return finding("set", options.inMemory ? differing(finals) : [], text);
+}
+
+/** How final reads of a set differ from the first. */
+function differing(finals: readonly HistoryEntry[]): string[] {
+  const [{ node: first, result: all }] = finals as [HistoryEntry];
+  return finals.flatMap(({ node, result }) =>
+    [[node, result, first, all], [first, all, node, result]].map((
+      [has, some, lacks, others],
+    ) => {
+      const element = difference(some, others);
+      return element === undefined
+        ? ""
+        : `${has}'s final read has ${element}, but ${lacks}'s lacks it`;
+    })
+  ).filter(Boolean);
+}
+
+/** An element that one set has and another lacks. */
+function difference(a: unknown, b: unknown): string | undefined {
+  const others = new Set((b as unknown[]).map(canonical));
+  return (a as unknown[]).map(canonical).find((one) => !others.has(one));
+}
+
+/** Leaves of what was added what processes that never crashed are known to have had. */
+function forgetLost(
+  added: Set<string>,
+  adds: readonly HistoryEntry[],
+  history: readonly HistoryEntry[],
+): void {
+  const lives = new Lives(history);
+  const known = new Set<string>();
+  for (const { f, status, value, result, ...entry } of history) {
+    if (status !== "ok" || !lives.goesOn(entry as HistoryEntry)) continue;
+    if (f === "add") known.add(canonical(value));
+    else if (Array.isArray(result)) {
+      for (const element of result) known.add(canonical(element));
+    }
   }
-  return finding("set", problems, `${added.size} elements in every final read`);
+  for (const { value } of adds) {
+    if (!known.has(canonical(value))) added.delete(canonical(value));
+  }
 }
 
 /**
@@ -161,7 +216,9 @@ export function checkCounter(
 ): Finding[] {
   const adds = addsOf(history);
   const ownOf = ownAdds(adds, options);
-  const sums = possibleSums(adds);
+  const lives = options.inMemory ? new Lives(history) : undefined;
+  const sums = possibleSums(adds, lives);
+  const before = leastFinally(adds, history, lives);
   const problems: string[] = [];
   for (const { read, what } of readsOf(history)) {
     const { result, final, completedAt } = read;
@@ -172,7 +229,11 @@ export function checkCounter(
       continue;
     }
     if (final && sums !== undefined) {
-      if (sums.has(result as number)) continue;
+      if (sums.has(result as number) && result as number >= before) continue;
+      if (sums.has(result as number)) {
+        problems.push(`${what} says ${result}, but ${before} was read before`);
+        continue;
+      }
       problems.push(
         `${what} says ${result}, but what was added makes ${
           sums.size > 3
@@ -205,21 +266,94 @@ export function checkCounter(
     const text = `more than ${MAX_SUMS} sums are possible`;
     return [{ check: "counter", outcome: "unknown", text }];
   }
-  const { length } = finalReads(history);
-  if (length === 0) return unread("counter");
-  return finding("counter", [], plural(length, "final read"));
+  const [first, ...others] = finalReads(history);
+  if (first === undefined) return unread("counter");
+  const length = 1 + others.length;
+  return finding(
+    "counter",
+    others.filter(({ result }) => lives && result !== first.result).map((
+      { node, result },
+    ) =>
+      `${node}'s final read says ${result}, but ${first.node}'s ${first.result}`
+    ),
+    plural(length, "final read"),
+  );
 }
 
-/** All that adds may have made; `undefined` where that is too much. */
-function possibleSums(adds: readonly HistoryEntry[]): Set<number> | undefined {
+/**
+ * All that adds may have made, `undefined` where that is too much. Where nodes
+ * keep all in memory, what is left of a process that crashed is what it had
+ * counted until some time.
+ */
+function possibleSums(
+  adds: readonly HistoryEntry[],
+  lives: Lives | undefined,
+): Set<number> | undefined {
+  const isCrashed = (add: HistoryEntry) => lives && !lives.goesOn(add);
+  const crashed = adds.filter((add) => isCrashed(add) && add.incarnation);
+  const sure = (add: HistoryEntry) => add.status === "ok" && !isCrashed(add);
+  const others = adds.filter((add) => !crashed.includes(add));
+  const parts = [
+    subsetSums(others.filter(sure), others.filter((add) => !sure(add))),
+    ...(lives?.group(crashed) ?? []).map(sumsUntilCrash),
+  ];
   let sums = new Set([0]);
-  for (const { value, status } of adds) {
-    const delta = value as number;
-    const maybe = status === "info" ? [...sums] : [];
-    sums = new Set([...[...sums].map((sum) => sum + delta), ...maybe]);
+  for (const part of parts) {
+    if (part === undefined || sums.size * part.size > MAX_STEPS) {
+      return undefined;
+    }
+    const all = new Set<number>();
+    for (const a of sums) for (const b of part) all.add(a + b);
+    if (all.size > MAX_SUMS) return undefined;
+    sums = all;
+  }
+  return sums;
+}
+
+/** The sums of some adds, with and without others. */
+function subsetSums(
+  sure: readonly HistoryEntry[],
+  perhaps: readonly HistoryEntry[],
+): Set<number> | undefined {
+  const sum = sure.reduce((sum, { value }) => sum + (value as number), 0);
+  let sums = new Set([sum]);
+  for (const { value } of perhaps) {
+    sums = new Set([...sums].flatMap((sum) => [sum, sum + (value as number)]));
     if (sums.size > MAX_SUMS) return undefined;
   }
   return sums;
+}
+
+/** What a process may have counted, at any time until it crashed. */
+function sumsUntilCrash(
+  adds: readonly HistoryEntry[],
+): Set<number> | undefined {
+  const sums = new Set([0]);
+  for (
+    const at of adds.flatMap((add) => [add.invokedAt, add.completedAt])
+  ) {
+    const some = subsetSums(
+      adds.filter(({ completedAt }) => completedAt <= at),
+      adds.filter((add) => add.invokedAt <= at && add.completedAt > at),
+    );
+    if (some === undefined) return undefined;
+    for (const sum of some) sums.add(sum);
+  }
+  return sums;
+}
+
+/** What a counter that never goes down is at least: what a process that never crashed has had. */
+function leastFinally(
+  adds: readonly HistoryEntry[],
+  history: readonly HistoryEntry[],
+  lives: Lives | undefined,
+): number {
+  if (adds.some(({ value }) => value as number < 0)) return -Infinity;
+  const reads = history.filter((entry) =>
+    entry.f === "read" && entry.status === "ok" && !entry.final &&
+    lives?.goesOn(entry)
+  );
+  return Math.max(-Infinity, ...reads.map(({ result }) => result as number));
 }
 
 /**

@@ -1,6 +1,6 @@
-/** The suite "core": does simulation alone find the faults that people make, and do the tests? */
+/** A suite of faults: does simulation alone find those that people make, and do the tests? */
 import { join } from "node:path";
-import { type Fault, FAULTS, planted } from "./faults.ts";
+import { type Fault, planted, SUITES } from "./faults.ts";
 import {
   copyOfProject,
   limitsOf,
@@ -12,6 +12,8 @@ import {
 
 /** In how many seeds simulation has to find a fault. */
 const SEEDS = 2000;
+/** How many seeds are run of each workload without a fault. */
+const SEEDS_WITHOUT = 50;
 /** A simulation that has not come to the end of a seed for so long, in ms, hangs. */
 const STALLED_MS = 120_000;
 
@@ -24,19 +26,25 @@ interface Found {
 /** A fault, and who found it. */
 interface Outcome {
   fault: Fault;
-  tests: Verdict;
+  /** What the tests came to, where they were run. */
+  tests: Verdict | undefined;
   simulation: Found | undefined;
 }
 
 /** Runs simulations in a copy of the project until one fails. */
-async function simulate(copy: string): Promise<Found | undefined> {
+async function simulate(
+  copy: string,
+  maxSeeds: number,
+  workload?: string,
+): Promise<Found | undefined> {
   const child = new Deno.Command(Deno.execPath(), {
     args: [
       "run",
       "--no-check",
       "-A",
       "scripts/mutants/first_failure.ts",
-      `${SEEDS}`,
+      `${maxSeeds}`,
+      ...workload === undefined ? [] : [workload],
     ],
     cwd: copy,
     stdin: "null",
@@ -67,7 +75,9 @@ async function simulate(copy: string): Promise<Found | undefined> {
 
 /** What is wrong with an outcome, if something is. */
 function problem({ fault, tests, simulation }: Outcome): string | undefined {
-  if (simulation === undefined && tests === "passed") return "found by nobody";
+  if (simulation === undefined && (tests ?? "passed") === "passed") {
+    return "found by nobody";
+  }
   if (simulation === undefined && fault.unseen === undefined) {
     return "not found by simulation, and nothing says why";
   }
@@ -81,18 +91,25 @@ function row(outcome: Outcome): string {
     : `${simulation.seeds} ${simulation.check}`;
   const what = problem(outcome);
   const note = what ?? (simulation === undefined ? fault.unseen : undefined);
-  return `${tests === "passed" ? "-" : "red"}`.padEnd(7) + by.padEnd(27) +
+  const verdict = tests === undefined ? "" : tests === "passed" ? "-" : "red";
+  return verdict.padEnd(7) + by.padEnd(27) +
     `${fault.file}: ${fault.name}` + (note === undefined ? "" : ` (${note})`);
 }
 
 /**
- * Plants the faults of the suite one at a time, and shows who finds them.
+ * Plants the faults of a suite one at a time, and shows who finds them. Of
+ * "workloads" simulation has to, and tests are not run: each would be of all
+ * that imports the library.
  *
+ * @param suite The suite's name.
  * @param part Plants those only whose names have this.
  * @returns Whether each was found by simulation, or, where something says why it can't be, by the tests.
  */
-export async function plantCore(part: string): Promise<boolean> {
-  const faults = FAULTS.filter(({ name }) => name.includes(part));
+export async function plantSuite(
+  suite: string,
+  part: string,
+): Promise<boolean> {
+  const faults = SUITES[suite]!.filter(({ name }) => name.includes(part));
   if (faults.length === 0) {
     console.error(`mutants: no fault's name has '${part}'`);
     return false;
@@ -114,20 +131,28 @@ export async function plantCore(part: string): Promise<boolean> {
   const outcomes: Outcome[] = [];
   try {
     const stages = new Map(
-      [...sources.keys()].map((file) => [file, stagesOf(file)]),
+      [...sources.keys()].map((file) =>
+        [file, suite === "core" ? stagesOf(file) : []] as const
+      ),
     );
     // How long all of them take together is time enough for each.
     const tests = [...new Set([...stages.values()].flat(2))];
-    const limit = (await limitsOf([tests], copies[0]!)).get(tests.join())!;
-    const limits = new Map(
-      [...stages.values()].flat().map((stage) => [stage.join(), limit]),
-    );
-    const without = await simulate(copies[0]!);
-    if (without !== undefined) {
-      console.error(
-        `mutants: without any fault simulation finds ${without.check} after ${without.seeds} seeds`,
-      );
-      return false;
+    const limits = new Map<string, number>();
+    if (tests.length > 0) {
+      const limit = (await limitsOf([tests], copies[0]!)).get(tests.join())!;
+      for (const stage of [...stages.values()].flat()) {
+        limits.set(stage.join(), limit);
+      }
+    }
+    for (const workload of new Set(faults.map(({ workload }) => workload))) {
+      const seeds = workload === undefined ? SEEDS : SEEDS_WITHOUT;
+      const without = await simulate(copies[0]!, seeds, workload);
+      if (without !== undefined) {
+        console.error(
+          `mutants: without any fault simulation finds ${without.check} after ${without.seeds} seeds`,
+        );
+        return false;
+      }
     }
     console.log("tests  simulation: seeds, check   fault");
     const queue = [...faults];
@@ -136,8 +161,11 @@ export async function plantCore(part: string): Promise<boolean> {
         const source = sources.get(fault.file)!;
         const path = join(copy, fault.file);
         await Deno.writeTextFile(path, planted(fault, source));
-        const simulation = await simulate(copy);
-        const tests = await runStages(stages.get(fault.file)!, copy, limits);
+        const simulation = await simulate(copy, SEEDS, fault.workload);
+        const those = stages.get(fault.file)!;
+        const tests = those.length > 0
+          ? await runStages(those, copy, limits)
+          : undefined;
         await Deno.writeTextFile(path, source);
         const outcome = { fault, tests, simulation };
         outcomes.push(outcome);
@@ -151,7 +179,9 @@ export async function plantCore(part: string): Promise<boolean> {
     );
   }
   const found = outcomes.filter(({ simulation }) => simulation !== undefined);
-  const red = outcomes.filter(({ tests }) => tests !== "passed");
+  const red = outcomes.filter(({ tests }) =>
+    tests !== undefined && tests !== "passed"
+  );
   const bad = outcomes.filter((outcome) => problem(outcome) !== undefined);
   console.log(
     `${outcomes.length} faults: ${found.length} found by simulation within ${SEEDS} seeds, ${red.length} by tests; ${bad.length} not as it should be`,
