@@ -135,7 +135,7 @@ Deno.test("new: why no project is made, and what was there is left alone", async
     [2, "DIR is missing"],
     [2, "DIR is missing", ""],
     [2, "one DIR at a time, not 'a' 'b'", "a", "b"],
-    [2, "new: Unknown option '--force' (options: --help)", "--force"],
+    [2, "new: Unknown option '--force' (see --help)", "--force"],
     [1, "full is not empty", "full"],
     [1, "file is no directory", "file"],
     [1, "below", "file/below"],
