@@ -216,7 +216,8 @@ export class TestNode {
     const end = this.clock.now() + ms;
     await this.#settle(); // what goes on now may set timers
     while (this.clock.fireNext(end)) await this.#settle();
-    this.clock.advance(Math.max(0, end - this.clock.now())); // handlers may have been busy for longer
+    const left = end - this.clock.now(); // none where handlers were busy for longer
+    if (left > 0) this.clock.advance(left);
   }
 
   #toLine(delivery: Delivery): string {
