@@ -1034,7 +1034,7 @@ export class Node<Handled = Untyped, Asked = Handled> {
   #reply({ src, dest, type, msgId }: Origin, body: ReplyBody): void {
     checkReplyBody(body);
     if (msgId === undefined) return;
-    const reply = copyOf(body) as SendBody & { msg_id: number };
+    const reply = copyOf(body) as SendBody & Required<BodyIds>;
     reply.type = body.type ?? `${type}_ok`;
     reply.in_reply_to = msgId;
     reply.msg_id = this.#nextMsgId++;
