@@ -1,6 +1,6 @@
 /** Maelstrom's `g-set`: a set that only grows. */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { Gossip, type Topology } from "../gossip.ts";
+import { Gossip, type GossipOptions } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
 
 /** A set that all nodes tell each other of. */
@@ -15,9 +15,15 @@ export interface GossipedSet {
  * A set that all nodes tell each other of; by `Gossip`, whose messages these are.
  *
  * @param node The node, in its set-up.
- * @param topology Who tells whom.
+ * @param options Who tells whom, and when.
  */
-export function gossipedSet(node: AnyNode, topology?: Topology): GossipedSet {
+export function gossipedSet(
+  node: AnyNode,
+  options: Pick<
+    GossipOptions<unknown[]>,
+    "topology" | "ackMs" | "retryMs"
+  > = {},
+): GossipedSet {
   const known = new Map<string, unknown>(); // by their JSON: equal ones are one
   const gossip = new Gossip<unknown[]>(node, {
     merge(delta) {
@@ -29,7 +35,7 @@ export function gossipedSet(node: AnyNode, topology?: Topology): GossipedSet {
     },
     join: (a, b) => [...a, ...b],
     full: () => known.size > 0 ? [...known.values()] : undefined,
-    ...(topology && { topology }),
+    ...options,
   });
   return {
     add: (element) => gossip.add([element]),
