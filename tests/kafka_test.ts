@@ -1,7 +1,12 @@
 /** Logs: the node, its checker, and wrong nodes that it must find. */
 import { assert, assertEquals } from "@std/assert";
 import type { AnyNode } from "../lib/node.ts";
-import { kafkaWorkload } from "../lib/sim/mod.ts";
+import {
+  kafkaWorkload,
+  partitionDrops,
+  type Workload,
+} from "../lib/sim/mod.ts";
+import { pollsBehind } from "../lib/sim/judges/logs.ts";
 import { TestNode } from "../lib/testing.ts";
 import { kafka } from "../lib/workloads/kafka.ts";
 import { Trials } from "./trials.ts";
@@ -72,12 +77,24 @@ Deno.test("kafka: nothing lost, doubled or skipped, under every fault but crashe
 Deno.test("kafka: a partition stops nobody", () =>
   trials.answersInPartitions(kafka));
 
+/** Logs that are all used for the whole run, and polled from their beginning: how far behind that is shows. */
+const lastingLogs: Workload = {
+  ...kafkaWorkload,
+  generate: (random, index) => {
+    const key = `k${random.int(60)}`;
+    return random.chance(0.5)
+      ? { f: "send", key, value: index }
+      : { f: "poll", value: { [key]: 0 } };
+  },
+};
+
 Deno.test("kafka: 0.1 messages an operation with 2 nodes, 0.4 with 5, at 1000 a second; polls are 0.1 s and four ways behind", async () => {
   for (const [nodes, most] of [[2, 0.1], [5, 0.4]] as const) {
     const { outcome, reasons, metrics } = await trials.run(kafka, {
       nodes,
       operations: 5000,
       durationMs: 5000,
+      workload: lastingLogs,
       network: { latency: { distribution: "constant", meanMs: 10 } },
     });
     assertEquals([outcome, reasons], ["pass", []]);
@@ -89,6 +106,41 @@ Deno.test("kafka: 0.1 messages an operation with 2 nodes, 0.4 with 5, at 1000 a 
       behind.maxMs > 50 && behind.maxMs <= 4 * 25 + 4 * 10 + 5,
       `${behind.maxMs}`,
     );
+  }
+});
+
+Deno.test("kafka: 1.3 s and six ways after a partition polls are no further behind than before, and none was by more than its length and that", async () => {
+  const wayMs = 10;
+  const recoveryMs = 1300 + 6 * wayMs;
+  const [at, until] = [1500, 2500];
+  for (const nodes of [2, 5]) {
+    const ids = Array.from({ length: nodes }, (_, i) => `n${i}`);
+    for (
+      const drops of [
+        partitionDrops("single", ids), // the first one from all others
+        partitionDrops("single", ids.toReversed()),
+        partitionDrops("one-way", ids),
+      ]
+    ) {
+      const { outcome, reasons, history } = await trials.run(kafka, {
+        nodes,
+        operations: 1500,
+        durationMs: 5000,
+        workload: lastingLogs,
+        network: { latency: { distribution: "constant", meanMs: wayMs } },
+        faults: [{ kind: "partition", at, until, shape: "single", drops }],
+      });
+      assertEquals([outcome, reasons], ["pass", []]);
+      assert(history.every(({ status }) => status === "ok"));
+      const behind = (from: number) =>
+        Math.max(...pollsBehind(
+          history.filter(({ f, invokedAt }) => f === "send" || invokedAt > from),
+        ));
+      assert(behind(0) > until - at);
+      assert(behind(0) <= until - at + recoveryMs, `${behind(0)}`);
+      const after = behind(until + recoveryMs);
+      assert(after <= 4 * 25 + 4 * wayMs + 5, `${after}`);
+    }
   }
 });
 

@@ -19,10 +19,12 @@
  * always answered. Committed offsets only grow; other nodes hear of them as of
  * messages.
  *
- * **What it doesn't.** A poll may lack what is new: what was sent more than
+ * **What it doesn't.** A poll may lack what is new: what was confirmed more than
  * four delays (of 25 ms) and four ways between nodes ago is in it, as long as all can
- * reach the first node, by which news goes. While one can't, polls go on with what
- * there was before. All is in memory, for good: a node
+ * reach the first node, by which news goes. While one can't, polls of all go on with
+ * what there was before; from 1.3 s and six ways after that they are as ever, so
+ * that what a poll lacks is no older than the partition was long, and that. A
+ * message that gets lost is a partition of no length. All is in memory, for good: a node
  * that crashes loses what it told nobody, and until it is told again what it
  * forgot may give its offsets a second time; while it is down, polls have
  * nothing new.
@@ -72,7 +74,7 @@ const MAX_POLLED = 100;
  * Sets the handlers of `send`, `poll`, `commit_offsets` and
  * `list_committed_offsets`: all are answered at once, by what this node knows.
  * What a poll returns is behind by 0.1 s and four ways between nodes at the
- * most, as long as the nodes reach the first one.
+ * most, as long as all nodes reach the first one.
  *
  * @param node The node.
  */
