@@ -74,7 +74,11 @@ async function check(maelstrom: string, run: Run): Promise<boolean> {
   const verdict = VERDICTS[code] ?? "no verdict";
   const found = verdict === "no verdict"
     ? said.trim().split("\n").at(-1)
-    : figures(Deno.readTextFileSync(join(store, "store/latest/results.edn")));
+    : figures(
+      ...["results", "history"].map((name) =>
+        Deno.readTextFileSync(join(store, `store/latest/${name}.edn`))
+      ) as [string, string],
+    );
   console.log(`${verdict}: ${title(run)}: ${found}`);
   return code === 0;
 }

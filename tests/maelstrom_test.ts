@@ -1,6 +1,7 @@
 /** `deno task maelstrom` as a process, with what passes for a Maelstrom. */
 import { assertEquals, assertStringIncludes } from "@std/assert";
 import { SUBCOMMANDS } from "../lib/subcommands.ts";
+import { recoveriesMs } from "../scripts/maelstrom/recovery.ts";
 import { figures, RUNS } from "../scripts/maelstrom/runs.ts";
 
 const script = new URL("../scripts/maelstrom.ts", import.meta.url).href;
@@ -12,7 +13,24 @@ globalThis.addEventListener("unload", () => {
 /** A part of what Maelstrom wrote of a broadcast. */
 const RESULTS = `{:perf {:latency-graph {:valid? true},
         :valid? true},
- :availability {:valid? true, :ok-fraction 0.99951},
+ :stats {:valid? true,
+         :count 2009,
+         :by-f {:broadcast {:valid? true,
+                            :count 1000,
+                            :ok-count 999,
+                            :fail-count 0,
+                            :info-count 1},
+                :crash {:valid? false,
+                        :count 9,
+                        :ok-count 0,
+                        :fail-count 0,
+                        :info-count 9},
+                :read {:valid? true,
+                       :count 1000,
+                       :ok-count 1000,
+                       :fail-count 0,
+                       :info-count 0}}},
+ :availability {:valid? true, :ok-fraction 0.99502},
  :net {:all {:send-count 1828,
              :msgs-per-op 17.576923},
        :clients {:send-count 228, :recv-count 228, :msg-count 228},
@@ -26,6 +44,41 @@ const RESULTS = `{:perf {:latency-graph {:valid? true},
                                1 420},
             :attempt-count 50},
  :valid? true}`;
+
+/** A history, as Maelstrom writes it. */
+function historyOf(
+  lines: readonly [ms: number, type: string, f: string, value: string][],
+): string {
+  return lines.map(([ms, type, f, value], index) =>
+    `{:index ${index}, :time ${ms * 1e6}, :type :${type}, :process ${
+      f.endsWith("partition") ? ":nemesis" : 0
+    }, :f :${f}, :value ${value}}`
+  ).join("\n");
+}
+
+const HEALED = historyOf([
+  [90, "invoke", "broadcast", "7"],
+  [100, "ok", "broadcast", "7"],
+  [150, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [500, "info", "stop-partition", "nil"],
+  [500, "info", "stop-partition", ":network-healed"],
+  [600, "invoke", "broadcast", "8"], // not before the heal
+  [610, "ok", "broadcast", "8"],
+  [700, "invoke", "read", "nil"],
+  [710, "ok", "read", "[]"],
+  [900, "invoke", "read", "nil"],
+  [2600, "ok", "read", "[7]"],
+  [2700, "invoke", "read", "nil"],
+  [2710, "ok", "read", "[7]"],
+  [4000, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [5000, "info", "stop-partition", ":network-healed"],
+  [5500, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [9000, "info", "stop-partition", ":network-healed"],
+  [9100, "invoke", "read", "nil"],
+  [9110, "ok", "read", "[]"],
+  [19000, "invoke", "read", "nil, :final? true"],
+  [19010, "ok", "read", "[], :final? true"],
+]);
 
 /** Runs the task; MAELSTROM is a program that exits with a code that follows from the workload. */
 async function maelstrom(args: string[], program?: string) {
@@ -50,6 +103,9 @@ mkdir -p store/latest
 cat >store/latest/results.edn <<'END'
 ${RESULTS}
 END
+cat >store/latest/history.edn <<'END'
+${HEALED}
+END
 echo "$*" >>calls
 echo "could not start it"
 case $3 in echo) exit 0 ;; g-set) exit 1 ;; *) exit 255 ;; esac
@@ -59,7 +115,8 @@ case $3 in echo) exit 0 ;; g-set) exit 1 ;; *) exit 255 ;; esac
     const options = ["--store", directory, "--bin", fake, "--seconds", "3"];
     const one = await maelstrom(["echo", ...options], fake);
     assertEquals([one.code, one.stderr], [0, ""]);
-    const found = figures(RESULTS);
+    const found = figures(RESULTS, HEALED);
+    assertStringIncludes(found, "known 200 ms after a heal at the latest");
     assertEquals(
       one.stdout.split("\n")[0],
       `valid: echo node-count 1: ${found}`,
@@ -85,9 +142,20 @@ case $3 in echo) exit 0 ;; g-set) exit 1 ;; *) exit 255 ;; esac
 Deno.test("maelstrom: figures are those of results.edn, where it has them", () => {
   assertEquals(
     figures(RESULTS),
-    "15.38 messages/op between servers, 17.58 in all, availability 0.99951, known after 304 / 401 / 420 ms (median / p99 / max)",
+    "15.38 messages/op between servers, 17.58 in all, availability 0.9995, known after 304 / 401 / 420 ms (median / p99 / max)",
+  );
+  assertEquals(
+    figures(`{:worst-realtime-lag {:time 19.2, :key "2", :lag 19.0218}}`),
+    "polls at most 19.0 s behind",
   );
   assertEquals(figures("{:valid? true}"), "");
+});
+
+Deno.test("maelstrom: a heal counts until the last read that lacks what was confirmed before it, where 2 s of reads follow", () => {
+  assertEquals(recoveriesMs(HEALED), [200]);
+  const counter = HEALED.replaceAll(/\[\d?\]/g, "7");
+  assertEquals(recoveriesMs(counter), []);
+  assertEquals(recoveriesMs(""), []);
 });
 
 Deno.test("maelstrom: every workload of the binary but the exercise's is run", () => {
