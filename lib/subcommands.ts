@@ -23,7 +23,7 @@ export const SUBCOMMANDS: Readonly<Record<string, Subcommand>> = {
         values: ["speed", "thrift"],
         help: [
           "what to save: time (speed, the default: at 25 nodes, 100 ms apart,",
-          "all know in 0.4 s), or messages (thrift: half as many, in 1.3 s)",
+          "all know in 0.4 s), or messages (thrift: half as many, in 1.2 s)",
         ],
       },
     },

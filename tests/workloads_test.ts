@@ -6,6 +6,7 @@ import {
   type FaultKind,
   gCounterWorkload,
   gSetWorkload,
+  partitionDrops,
   pnCounterWorkload,
   Simulation,
   uniqueIdsWorkload,
@@ -119,6 +120,55 @@ Deno.test("broadcast: 2.5 messages an operation for speed, which is the default,
     25,
   );
   assert(thrift <= 0.8, `${thrift}`);
+});
+
+Deno.test("broadcast: 2 s after a partition all know what was confirmed before its end, where messages take 100 ms", async () => {
+  const nodeIds = ["n0", "n1", "n2"];
+  let longestMs = 0;
+  for (const aim of ["speed", "thrift"] as const) {
+    for (let seed = 0; seed < 60; seed++) {
+      const until = 4000 + 17 * seed;
+      const { violations, history } = await new Simulation({
+        seed,
+        nodes: nodeIds.length,
+        operations: 1000, // 100 a second
+        durationMs: 10_000,
+        setUp: (node) => broadcast(node, { aim }),
+        // Few are told something, and shortly before the end: nothing is told again yet.
+        workload: {
+          ...broadcastWorkload,
+          generate: (random, index) =>
+            index > 330 && random.chance(0.05)
+              ? { f: "add", value: index }
+              : { f: "read" },
+        },
+        network: { latency: { distribution: "constant", meanMs: 100 } },
+        faults: [{
+          kind: "partition",
+          at: until - 300 - 25 * seed,
+          until,
+          shape: "single",
+          drops: partitionDrops(
+            "single",
+            seed % 2 === 0 ? nodeIds : nodeIds.toReversed(),
+          ),
+        }],
+      }).run();
+      assertEquals(violations, []);
+      const before = history.filter(({ f, completedAt }) =>
+        f === "add" && completedAt <= until
+      );
+      for (const { f, invokedAt, result } of history) {
+        if (f !== "read" || invokedAt <= until) continue;
+        const elements = new Set(result as number[]);
+        if (before.every(({ value }) => elements.has(value as number))) {
+          continue;
+        }
+        longestMs = Math.max(longestMs, invokedAt - until);
+      }
+    }
+  }
+  assert(longestMs > 1000 && longestMs <= 2000, `${longestMs}`);
 });
 
 Deno.test("pn-counter, g-counter: right on every node in the end, under every fault but crashes", async () => {
