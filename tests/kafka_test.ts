@@ -134,7 +134,9 @@ Deno.test("kafka: 1.3 s and six ways after a partition polls are no further behi
       assert(history.every(({ status }) => status === "ok"));
       const behind = (from: number) =>
         Math.max(...pollsBehind(
-          history.filter(({ f, invokedAt }) => f === "send" || invokedAt > from),
+          history.filter(({ f, invokedAt }) =>
+            f === "send" || invokedAt > from
+          ),
         ));
       assert(behind(0) > until - at);
       assert(behind(0) <= until - at + recoveryMs, `${behind(0)}`);

@@ -59,7 +59,7 @@ function historyOf(
 const HEALED = historyOf([
   [90, "invoke", "broadcast", "7"],
   [100, "ok", "broadcast", "7"],
-  [150, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [150, "info", "start-partition", '[:isolated {"n1" #{"n0"}}]'],
   [500, "info", "stop-partition", "nil"],
   [500, "info", "stop-partition", ":network-healed"],
   [600, "invoke", "broadcast", "8"], // not before the heal
@@ -70,9 +70,9 @@ const HEALED = historyOf([
   [2600, "ok", "read", "[7]"],
   [2700, "invoke", "read", "nil"],
   [2710, "ok", "read", "[7]"],
-  [4000, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [4000, "info", "start-partition", '[:isolated {"n1" #{"n0"}}]'],
   [5000, "info", "stop-partition", ":network-healed"],
-  [5500, "info", "start-partition", "[:isolated {\"n1\" #{\"n0\"}}]"],
+  [5500, "info", "start-partition", '[:isolated {"n1" #{"n0"}}]'],
   [9000, "info", "stop-partition", ":network-healed"],
   [9100, "invoke", "read", "nil"],
   [9110, "ok", "read", "[]"],
