@@ -151,8 +151,17 @@ export interface GossipOptions<D> {
 }
 
 /**
- * A list in pieces.
+ * A list in pieces: the `split` of a {@linkcode Gossip} of lists.
  *
+ * @example
+ * ```ts
+ * import { chunks } from "@gyre/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * assertEquals(chunks([1, 2, 3], 2), [[1, 2], [3]]);
+ * ```
+ *
+ * @typeParam T What it is a list of.
  * @param list The list.
  * @param max How long a piece is at the most.
  */
@@ -201,7 +210,7 @@ interface GossipBody<D> {
  *
  * @example A set that all nodes know
  * ```ts
- * import { Gossip } from "@gyre/node";
+ * import { chunks, Gossip } from "@gyre/node";
  * import { TestNode } from "@gyre/node/testing";
  * import { assertEquals } from "@std/assert";
  *
@@ -214,6 +223,7 @@ interface GossipBody<D> {
  *       return news.length > 0 ? news : undefined;
  *     },
  *     join: (a, b) => [...a, ...b],
+ *     split: chunks,
  *     full: () => set.size > 0 ? [...set] : undefined,
  *   });
  *   node.on<{ element: number }>("add", ({ body: { element } }) => {

@@ -36,6 +36,7 @@ export {
   type Message,
 } from "./message.ts";
 export {
+  chunks,
   Gossip,
   type GossipOptions,
   type Neighbourhood,

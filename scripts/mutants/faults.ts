@@ -645,11 +645,6 @@ const WORKLOADS: readonly Fault[] = [
     changes: [["    this.#waits = true;\n    for (", "    return;\n    for ("]],
   },
   {
-    name: "what is acknowledged to the life before counts",
-    ...GOSSIP,
-    changes: [["if (of === this.#epoch) link", "link"]],
-  },
-  {
     name: "once a neighbour is back what waited is not told",
     ...GOSSIP,
     changes: [[

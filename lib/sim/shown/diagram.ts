@@ -40,6 +40,14 @@ interface Span {
   slot: number;
 }
 
+/** Where a label is: its beginning, or its end where it is not to the right of its lane. */
+interface Label {
+  x: number;
+  y: number;
+  width: number;
+  right: boolean;
+}
+
 const LANE_GAP = 150;
 const LEFT = 110;
 const SLOT = 5;
@@ -154,6 +162,8 @@ export function diagrams(
 }
 
 class Drawing {
+  /** The labels on the page that is drawn. */
+  readonly #labels: Label[] = [];
   readonly #events: TraceEvent[];
   readonly #ys: number[] = [];
   readonly #lanes: Map<string, number> = new Map();
@@ -204,6 +214,7 @@ class Drawing {
   }
 
   #page(from: number, to: number, number: number, count: number): string {
+    this.#labels.length = 0;
     const width = this.#width;
     const { parts: legend, height: top } = this.#legend();
     const inside = Math.max(1, round(to - from));
@@ -615,7 +626,7 @@ class Drawing {
     return `<g>${title}<line x1="${from}" y1="${round(fromY)}" x2="${
       round(x)
     }" y2="${round(y)}" ${style}/>${mark}${
-      this.#dense ? "" : label(from, fromY, to, toY, type, colour)
+      this.#dense ? "" : label(from, fromY, to, toY, type, colour, this.#labels)
     }</g>`;
   }
 
@@ -633,7 +644,7 @@ class Drawing {
   }
 }
 
-/** A message's type beside the beginning of its arrow. */
+/** A message's type beside the beginning of its arrow, or further on where there is another one. */
 function label(
   from: number,
   fromY: number,
@@ -641,14 +652,25 @@ function label(
   toY: number,
   type: string,
   colour: string,
+  others: Label[],
 ): string {
   const right = to > from;
   const slope = (toY - fromY) / Math.abs(to - from);
-  const away = right ? AWAY : 10;
-  const x = right
-    ? from + away
-    : Math.max(from - away, 4 + type.length * LABEL_PX * LETTER);
-  const y = fromY + slope * away - 2;
+  const width = type.length * LABEL_PX * LETTER;
+  const place = (away: number): Label => ({
+    x: right ? from + away : Math.max(from - away, 4 + width),
+    y: fromY + slope * away - 2,
+    width,
+    right,
+  });
+  const first = right ? AWAY : 10;
+  let [at, away] = [place(first), first];
+  while (
+    others.some((other) => overlaps(at, other)) &&
+    away + 2 * width < Math.abs(to - from)
+  ) at = place(away += width / 2);
+  others.push(at);
+  const { x, y } = at;
   return `<text x="${round(x)}" y="${
     round(y)
   }" font-size="${LABEL_PX}" fill="${colour}"${
@@ -656,6 +678,12 @@ function label(
   } paint-order="stroke" stroke="#fff" stroke-width="2.5">${
     escape(type)
   }</text>`;
+}
+
+function overlaps(a: Label, b: Label): boolean {
+  const left = ({ x, width, right }: Label) => right ? x : x - width;
+  return Math.abs(a.y - b.y) < LABEL_PX &&
+    left(a) < left(b) + b.width && left(b) < left(a) + a.width;
 }
 
 function faultNote({ t, e: _, fault: __, ...what }: TraceEvent): string {
