@@ -172,6 +172,9 @@ export function chunks<T>(list: readonly T[], max: number): T[][] {
   );
 }
 
+/** Within so many ms of one another all nodes are set up: Maelstrom gives each that long to answer `init`. */
+const SET_UP_MS = 10_000;
+
 /** A message of the gossip's own. */
 interface GossipBody<D> {
   /** Which life of its sender this comes from. */
@@ -282,7 +285,8 @@ export class Gossip<D> {
     this.#epoch = node.random();
     node.on<GossipBody<D>>(type, (message) => this.#receive(message));
     node.every(retryMs / 2, () => {
-      for (const link of this.#neighbours()) link.tick();
+      const mayHello = this.#othersAreThere;
+      for (const link of this.#neighbours()) link.tick(mayHello);
       this.#look();
     });
   }
@@ -301,6 +305,16 @@ export class Gossip<D> {
     let count = 0;
     for (const link of this.#links.values()) count += link.unacknowledged;
     return count;
+  }
+
+  /**
+   * Whether the others may be expected to be there: there was more than `init`, or
+   * long enough nothing. Before that some may not be set up yet, and Maelstrom
+   * hears no more of who sends something to such a node.
+   */
+  get #othersAreThere(): boolean {
+    const { received, uptime_ms } = this.#node.stats();
+    return received > 1 || uptime_ms >= SET_UP_MS;
   }
 
   #receive({ src, body }: Message<GossipBody<D>>): void {
@@ -502,11 +516,11 @@ class Link<D> {
     this.#epoch = epoch;
   }
 
-  /** Sends again what was not acknowledged in time; says hello to who was never heard. */
-  tick(): void {
+  /** Sends again what was not acknowledged in time; says hello, if it may, to who was never heard. */
+  tick(mayHello: boolean): void {
     if (this.#inFlight.size === 0) {
       if (!this.#isActive && this.#hasMore) this.#fallBehind();
-      if (!this.#isHeard && this.isNear) this.send(true);
+      if (mayHello && !this.#isHeard && this.isNear) this.send(true);
       return;
     }
     if (this.#silentMs < this.#options.retryMs) return;

@@ -172,8 +172,24 @@ Deno.test("a leaf that is told something arms one timer, for its acknowledgement
   assertEquals(test.clock.timers, timers + 1);
 });
 
+Deno.test("nobody is greeted before there was more than init, or nothing for 10 s: others may not be set up yet", async () => {
+  const silent = setUp({ retryMs: 1000 }, leaf);
+  await silent.test.advance(9999);
+  assertEquals(silent.told(), []);
+  await silent.test.advance(501);
+  assertEquals(silent.told(), [["n1", { batch: 0 }]]);
+  const { test, told } = setUp({ retryMs: 1000 }, leaf);
+  await test.advance(1000);
+  await test.deliver({ src: "c1", body: { type: "other", msg_id: 1 } });
+  test.sent();
+  await test.advance(500);
+  assertEquals(told(), [["n1", { batch: 0 }]]);
+});
+
 Deno.test("a node that has not been heard says hello, until it is answered", async () => {
   const { test, told, ack, gossip, tell } = setUp({ retryMs: 1000 }, leaf);
+  await test.deliver({ src: "c1", body: { type: "other", msg_id: 1 } });
+  test.sent();
   await test.advance(500);
   assertEquals(told(), [["n1", { batch: 0 }]]);
   await test.advance(1499);
