@@ -177,24 +177,14 @@ const values = task.options({
   file: { type: "string" },
   list: { type: "boolean" },
 });
-if (values.suite !== undefined) {
-  if (!Object.hasOwn(SUITES, values.suite)) {
-    task.usageError(
-      `--suite must be one of ${
-        Object.keys(SUITES).join(", ")
-      }, not '${values.suite}'`,
-    );
-  }
-  Deno.exit(await plantSuite(values.suite, values.fault ?? "") ? 0 : 1);
+const suite = task.word("suite", values.suite, Object.keys(SUITES));
+if (suite !== undefined) {
+  Deno.exit(await plantSuite(suite, values.fault ?? "") ? 0 : 1);
 }
 const limit = task.number("limit", values.limit, { min: 1 }) ?? 150;
 const seed = task.number("seed", values.seed, { min: 0 }) ?? 1;
-if (values.file !== undefined && !FILES.includes(values.file)) {
-  task.usageError(
-    `--file must be one of ${FILES.join(", ")}, not '${values.file}'`,
-  );
-}
-const files = values.file === undefined ? FILES : [values.file];
+const file = task.word("file", values.file, FILES);
+const files = file === undefined ? FILES : [file];
 const sources = new Map(
   files.map((file) => [file, Deno.readTextFileSync(join(root, file))]),
 );

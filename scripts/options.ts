@@ -5,6 +5,7 @@ import {
   type OptionValues,
   parseNumber,
   parseOptions,
+  parseWord,
 } from "../lib/stdio/command_line.ts";
 
 /** Ends this process, whatever the task keeps its modules from. */
@@ -76,6 +77,16 @@ export class Task {
   ): number | undefined {
     if (text === undefined) return undefined;
     return this.#understood(() => parseNumber(name, text, range));
+  }
+
+  /** Of an option that takes one of some words: its value; `undefined` where it was not given. */
+  word<T extends string>(
+    name: string,
+    text: string | undefined,
+    words: readonly T[],
+  ): T | undefined {
+    if (text === undefined) return undefined;
+    return this.#understood(() => parseWord(name, text, words));
   }
 
   /** What is read of the command line; ends the task if that can't be understood. */

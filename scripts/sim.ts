@@ -141,18 +141,6 @@ function faults(): FaultKind[] | undefined {
   });
 }
 
-/** Of an option that takes one of some names: its value. */
-function oneOf<T extends string>(
-  name: "workload" | "topology" | "log-level",
-  names: readonly T[],
-): T | undefined {
-  const value = values[name];
-  if (value === undefined || names.includes(value as T)) return value as T;
-  task.usageError(
-    `--${name} must be one of ${names.join(", ")}, not '${value}'`,
-  );
-}
-
 function bytes(): boolean | undefined {
   const { bytes } = values;
   if (bytes === undefined) return undefined;
@@ -339,13 +327,13 @@ const fresh = values.seed === undefined;
 const choices: Choices = {
   seed: task.number("seed", values.seed, { min: 0, max: 2 ** 52 }) ??
     crypto.getRandomValues(new Uint32Array(1))[0]!,
-  workload: oneOf("workload", Object.keys(SCENARIOS)),
+  workload: task.word("workload", values.workload, Object.keys(SCENARIOS)),
   node: values.node,
   nodes: task.number("nodes", values.nodes, { min: 1, max: 100 }),
   needs: task.number("needs", values.needs, { min: 1, max: 100 }),
   operations: task.number("ops", values.ops, { min: 0, max: 1_000_000 }),
   faults: faults(),
-  topology: oneOf("topology", TOPOLOGY_SHAPES),
+  topology: task.word("topology", values.topology, TOPOLOGY_SHAPES),
   bytes: bytes(),
   onlyFaults: numbers("only-faults"),
   onlyOperations: numbers("only-ops"),
@@ -356,7 +344,7 @@ const shrinkSeconds = task.number("shrink-seconds", values["shrink-seconds"], {
   max: 1e6,
   whole: false,
 })!;
-const logLevel = oneOf("log-level", LOG_LEVELS);
+const logLevel = task.word("log-level", values["log-level"], LOG_LEVELS);
 const minutes = task.number("minutes", values.minutes, {
   min: 0.01,
   max: 10_000,
