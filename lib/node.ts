@@ -7,6 +7,7 @@ import {
   systemClock,
 } from "./clock.ts";
 import { deferred } from "./deferred.ts";
+import { isOldEngine } from "./engine.ts";
 import { ErrorCode, RpcError } from "./errors.ts";
 import { guard, isThenable } from "./guard.ts";
 import {
@@ -1178,12 +1179,12 @@ function checkReplyBody(body: unknown): void {
  * A copy to add fields to: by spreading, but in V8 before 11.7, such as that of
  * Node.js 20, where each field that is added to such a copy takes 1 µs.
  */
-const copyOf: <B extends object>(body: B) => B = "groupBy" in Object
-  ? (body) => ({ ...body })
-  : (body) =>
+const copyOf: <B extends object>(body: B) => B = isOldEngine
+  ? (body) =>
     Object.hasOwn(body, "__proto__")
       ? { ...body } // `assign` would not make a field of it
-      : Object.assign({}, body);
+      : Object.assign({}, body)
+  : (body) => ({ ...body });
 
 function originOf(
   { src, dest, body: { type, msg_id } }: Message<{ type: string } & BodyIds>,

@@ -1,5 +1,6 @@
 /** The runtime that the process runs in: what all of them have. */
 import { setImmediate } from "node:timers";
+import { isOldEngine } from "../engine.ts";
 import { type EventLoop, sleep } from "./event_loop.ts";
 import type { Input } from "./inbox.ts";
 import type { Output } from "./outbox.ts";
@@ -63,9 +64,8 @@ type Gc = (options?: Record<"type" | "execution" | "flavor", string>) => void;
  */
 export async function collect(): Promise<void> {
   const gc = (globalThis as { gc?: Gc }).gc ?? await exposedGc();
-  if ("groupBy" in Object) {
-    gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
-  } else gc?.(); // V8 before 11.7, as in Node.js 20: with options it collects the young generation only
+  if (isOldEngine) gc?.(); // with options it collects the young generation only
+  else gc?.({ type: "major", execution: "sync", flavor: "last-resort" });
 }
 
 /** V8's `gc`, in a process that was started without it. */
