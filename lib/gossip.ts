@@ -20,6 +20,8 @@ const MAX_GATHERED = 10;
 const MAX_AHEAD = 10;
 /** Who has not answered for so many times as long as `retryMs` is away. */
 const AWAY_RETRIES = 4;
+/** Within so many ms of one another all nodes are set up: Maelstrom gives each that long to answer `init`. */
+const SET_UP_MS = 10_000;
 
 /**
  * Says whom a node tells. What one node knows reaches all if their
@@ -171,9 +173,6 @@ export function chunks<T>(list: readonly T[], max: number): T[][] {
     (_, i) => list.slice(i * max, (i + 1) * max),
   );
 }
-
-/** Within so many ms of one another all nodes are set up: Maelstrom gives each that long to answer `init`. */
-const SET_UP_MS = 10_000;
 
 /** A message of the gossip's own. */
 interface GossipBody<D> {

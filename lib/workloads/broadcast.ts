@@ -1,8 +1,8 @@
 /** Maelstrom's `broadcast`: what one node is told, all know. */
 import { ErrorCode, RpcError } from "../errors.ts";
-import { type GossipOptions, star } from "../gossip.ts";
+import { star } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
-import { gossipedSet } from "./g_set.ts";
+import { gossipedSet, type Pace } from "./g_set.ts";
 
 /** What to save: time, or messages. */
 export type BroadcastAim = "speed" | "thrift";
@@ -14,12 +14,7 @@ export type BroadcastAim = "speed" | "thrift";
  * and it takes, at the worst, one and a half times `retryMs`, such a round and two
  * ways until all know what got lost: just less than 2 s.
  */
-const PACES: Readonly<
-  Record<
-    BroadcastAim,
-    Pick<GossipOptions<unknown[]>, "topology" | "ackMs" | "retryMs">
-  >
-> = {
+const PACES: Readonly<Record<BroadcastAim, Pace>> = {
   speed: { topology: star({ hubDelayMs: 200, leafDelayMs: 1 }) },
   thrift: {
     topology: star({ hubDelayMs: 500, leafDelayMs: 500 }),

@@ -3,6 +3,12 @@ import { ErrorCode, RpcError } from "../errors.ts";
 import { chunks, Gossip, type GossipOptions } from "../gossip.ts";
 import type { AnyNode } from "../node.ts";
 
+/** Who tells whom, and when. */
+export type Pace = Pick<
+  GossipOptions<unknown[]>,
+  "topology" | "ackMs" | "retryMs"
+>;
+
 /** A set that all nodes tell each other of. */
 export interface GossipedSet {
   /** Adds an element, any JSON, and lets all know. */
@@ -19,10 +25,7 @@ export interface GossipedSet {
  */
 export function gossipedSet(
   node: AnyNode,
-  options: Pick<
-    GossipOptions<unknown[]>,
-    "topology" | "ackMs" | "retryMs"
-  > = {},
+  options: Pace = {},
 ): GossipedSet {
   const known = new Map<string, unknown>(); // by their JSON: equal ones are one
   const gossip = new Gossip<unknown[]>(node, {
