@@ -16,7 +16,6 @@ import {
   broadcastWorkload,
   gCounterWorkload,
   gSetWorkload,
-  kafkaWorkload,
   pnCounterWorkload,
   Simulation,
   type SimulationOptions,
@@ -24,6 +23,7 @@ import {
   uniqueIdsWorkload,
   type Workload,
 } from "../lib/sim/mod.ts";
+import { lastingLogs } from "./lasting_logs.ts";
 import { Task } from "../scripts/options.ts";
 import { format } from "./report.ts";
 
@@ -68,20 +68,10 @@ const broadcastFor = (aim: BroadcastAim, row: Partial<Row> = {}): Row => ({
   ...row,
 });
 
-/** Logs that are used all the time, and polled from their beginning. */
-const lastingLogs: Workload = {
-  ...kafkaWorkload,
-  generate(random, index) {
-    const key = `k${random.int(200)}`;
-    return random.chance(0.5)
-      ? { f: "send", key, value: index }
-      : { f: "poll", value: { [key]: 0 } };
-  },
-};
 const kafkaAt = (nodes: number, row: Partial<Row> = {}): Row => ({
   title: "kafka",
   setUp: kafka,
-  workload: lastingLogs,
+  workload: lastingLogs(200),
   nodes,
   rate: 1000,
   ...row,

@@ -1,11 +1,8 @@
 /** Logs: the node, its checker, and wrong nodes that it must find. */
 import { assert, assertEquals } from "@std/assert";
+import { lastingLogs } from "../bench/lasting_logs.ts";
 import type { AnyNode } from "../lib/node.ts";
-import {
-  kafkaWorkload,
-  partitionDrops,
-  type Workload,
-} from "../lib/sim/mod.ts";
+import { kafkaWorkload, partitionDrops } from "../lib/sim/mod.ts";
 import { pollsBehind } from "../lib/sim/judges/logs.ts";
 import { TestNode } from "../lib/testing.ts";
 import { kafka } from "../lib/workloads/kafka.ts";
@@ -77,24 +74,13 @@ Deno.test("kafka: nothing lost, doubled or skipped, under every fault but crashe
 Deno.test("kafka: a partition stops nobody", () =>
   trials.answersInPartitions(kafka));
 
-/** Logs that are all used for the whole run, and polled from their beginning: how far behind that is shows. */
-const lastingLogs: Workload = {
-  ...kafkaWorkload,
-  generate: (random, index) => {
-    const key = `k${random.int(60)}`;
-    return random.chance(0.5)
-      ? { f: "send", key, value: index }
-      : { f: "poll", value: { [key]: 0 } };
-  },
-};
-
 Deno.test("kafka: 0.1 messages an operation with 2 nodes, 0.4 with 5, at 1000 a second; polls are 0.1 s and four ways behind", async () => {
   for (const [nodes, most] of [[2, 0.1], [5, 0.4]] as const) {
     const { outcome, reasons, metrics } = await trials.run(kafka, {
       nodes,
       operations: 5000,
       durationMs: 5000,
-      workload: lastingLogs,
+      workload: lastingLogs(60),
       network: { latency: { distribution: "constant", meanMs: 10 } },
     });
     assertEquals([outcome, reasons], ["pass", []]);
@@ -126,7 +112,7 @@ Deno.test("kafka: 1.3 s and six ways after a partition polls are no further behi
         nodes,
         operations: 1500,
         durationMs: 5000,
-        workload: lastingLogs,
+        workload: lastingLogs(60),
         network: { latency: { distribution: "constant", meanMs: wayMs } },
         faults: [{ kind: "partition", at, until, shape: "single", drops }],
       });
