@@ -1,34 +1,18 @@
 import { assert, assertEquals } from "@std/assert";
-import { command, type Json, root } from "./process.ts";
+import { type Json, NodeProcess } from "./process.ts";
 
 /** What a node that prints in every way says, on stdout and on stderr but for its log. */
 async function talk(...args: string[]): Promise<[Json[], string[]]> {
-  const [program, ...all] = command("tests/talkative_node.ts", ...args);
-  const child = new Deno.Command(program, {
-    args: all,
-    cwd: root,
-    stdin: "piped",
-    stdout: "piped",
-    stderr: "piped",
-  }).spawn();
-  const writer = child.stdin.getWriter();
-  for (
-    const body of [
-      { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] },
-      { type: "talk", msg_id: 2 },
-    ]
-  ) {
-    const line = JSON.stringify({ src: "c1", dest: "n1", body }) + "\n";
-    await writer.write(new TextEncoder().encode(line));
-  }
-  await writer.close();
-  const { stdout, stderr } = await child.output();
-  const [out, err] = [stdout, stderr].map((bytes) =>
-    new TextDecoder().decode(bytes).split("\n").filter((line) => line !== "")
+  const node = new NodeProcess("tests/talkative_node.ts", ...args);
+  const init = { type: "init", msg_id: 1, node_id: "n1", node_ids: ["n1"] };
+  await node.request(init);
+  await node.request({ type: "talk", msg_id: 2 });
+  const { rest, stderr } = await node.end();
+  assertEquals(rest.pop(), "served"); // when no node is, stdout is the program's
+  const said = stderr.split("\n").filter((line) =>
+    line !== "" && !/^n(1|ode) info: /.test(line)
   );
-  assertEquals(out!.at(-1), "served"); // when no node is, stdout is the program's
-  const said = err!.filter((line) => !/^n(1|ode) info: /.test(line));
-  return [out!.slice(0, -1).map((line) => JSON.parse(line)), said];
+  return [rest, said];
 }
 
 Deno.test("while a node is served all that console prints goes to stderr", async () => {

@@ -39,6 +39,21 @@ function gossipedSet(
   return { set, gossip };
 }
 
+/** The same, as a node of `g-set` and of `broadcast`. */
+function setNode(...args: Parameters<typeof gossipedSet>): Gossip<number[]> {
+  const [node] = args;
+  const { set, gossip } = gossipedSet(...args);
+  const add = (element: number) => {
+    gossip.add([element]);
+    return {};
+  };
+  node.on<{ element: number }>("add", ({ body }) => add(body.element));
+  node.on<{ message: number }>("broadcast", ({ body }) => add(body.message));
+  node.on("read", () => ({ value: [...set], messages: [...set] }));
+  node.on("topology", () => ({}));
+  return gossip;
+}
+
 /** One node of three; the test plays the others. */
 function setUp(options: Options = {}, nodeOptions: TestNodeOptions = {}) {
   let gossiped!: ReturnType<typeof gossipedSet>;
@@ -327,16 +342,10 @@ async function measure(
       if (src.startsWith("n") && dest.startsWith("n")) messages++;
     },
     setUp(node, { wallNow }) {
-      const { set, gossip } = gossipedSet(node, options, (element) => {
+      const gossip = setNode(node, options, (element) => {
         times.set(element, [...times.get(element) ?? [], wallNow()]);
       });
       gossips.add(gossip);
-      node.on<{ message: number }>("broadcast", ({ body }) => {
-        gossip.add([body.message]);
-        return {};
-      });
-      node.on("read", () => ({ messages: [...set] }));
-      node.on("topology", () => ({}));
     },
     ...simulation,
   }).run();
@@ -602,14 +611,7 @@ Deno.test("with the hub, and the one after it, down for good, all others know al
         generate: (_, index) =>
           index < 2000 ? { f: "add", value: index } : { f: "read" },
       },
-      setUp(node) {
-        const { set, gossip } = gossipedSet(node);
-        node.on<{ element: number }>("add", ({ body }) => {
-          gossip.add([body.element]);
-          return {};
-        });
-        node.on("read", () => ({ value: [...set] }));
-      },
+      setUp: (node) => void setNode(node),
     }).run();
     const isUp = ({ node }: { node: string }) => !down.includes(node);
     const added = history.filter((entry) =>
@@ -648,15 +650,7 @@ Deno.test("once a hub is back, the messages are as few as before", async () => {
         if (t < 30_000 || t > 40_000) return;
         if (src.startsWith("n") && dest.startsWith("n")) messages++;
       },
-      setUp(node) {
-        const { set, gossip } = gossipedSet(node);
-        node.on<{ message: number }>("broadcast", ({ body }) => {
-          gossip.add([body.message]);
-          return {};
-        });
-        node.on("read", () => ({ messages: [...set] }));
-        node.on("topology", () => ({}));
-      },
+      setUp: (node) => void setNode(node),
     }).run();
     return messages;
   };
@@ -675,25 +669,19 @@ Deno.test("under every fault but crashes all know all in the end", async () => {
       ring,
     ];
     const options = { topology: topologies[seed % 4]! };
-    const gossips = new Map<string, Gossip<number[]>>();
+    const gossips: [AnyNode, Gossip<number[]>][] = [];
     const { violations } = await new Simulation({
       seed,
       nodes,
       workload: gSetWorkload,
       faults,
       setUp(node) {
-        const { set, gossip } = gossipedSet(node, options);
-        node.on<{ element: number }>("add", ({ body }) => {
-          gossips.set(node.nodeId, gossip);
-          gossip.add([body.element]);
-          return {};
-        });
-        node.on("read", () => ({ value: [...set] }));
+        gossips.push([node, setNode(node, options)]);
       },
     }).run();
     assertEquals(violations, [], `seed ${seed}`);
-    for (const [id, { unacknowledged }] of gossips) {
-      assertEquals(unacknowledged, 0, `seed ${seed}: ${id}`);
+    for (const [{ nodeId }, { unacknowledged }] of gossips) {
+      assertEquals(unacknowledged, 0, `seed ${seed}: ${nodeId}`);
     }
   }
 });
@@ -707,14 +695,7 @@ Deno.test("a node that crashes gets back what it had told, hub or not", async ()
       durationMs: 5000, // and nothing more, while the node is down
       faults: [{ kind: "crash", at: 7000, until: 9000, node }],
       workload: gSetWorkload,
-      setUp(node) {
-        const { set, gossip } = gossipedSet(node);
-        node.on<{ element: number }>("add", ({ body }) => {
-          gossip.add([body.element]);
-          return {};
-        });
-        node.on("read", () => ({ value: [...set] }));
-      },
+      setUp: (node) => void setNode(node),
     }).run();
     assertEquals(violations, []);
     const sizes = history.slice(-3).map(({ result }) => (result as []).length);

@@ -30,5 +30,5 @@ node.on("talk", () => {
   return { mine };
 });
 const code = await serve(node);
-console.log("served");
+console.log('"served"'); // read as JSON, as messages are
 Deno.exit(code);
